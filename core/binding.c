@@ -1,0 +1,290 @@
+/* Objects bound to an external file. The caller opened the file, so the kernel checked its rights; we never
+ * resolve a path. The supervisor keeps the descriptor: it outlives every worker, and stays the one open
+ * file description that the lease probe must be alone with. */
+#include "core/internal.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "core/util.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+int binding_descriptor(struct core *core, const struct slot *slot)
+{
+	uint32_t fd;
+
+	/* A store remembers bindings of a mount that has ended, and nobody holds their files any more. */
+	return map_get(&core->bindings, slot->binding, &fd) ? (int)fd : -ENXIO;
+}
+
+static void let_go(struct core *core, uint64_t id)
+{
+	uint32_t fd;
+
+	if (map_get(&core->bindings, id, &fd)) {
+		map_remove(&core->bindings, id);
+		close((int)fd);
+	}
+	if (core->config.listener.drop)
+		core->config.listener.drop(core->config.listener.context, id);
+}
+
+void binding_drop(struct core *core, struct slot *slot)
+{
+	if (slot->flags & SLOT_BOUND)
+		let_go(core, slot->binding);
+}
+
+void binding_recover(struct core *core)
+{
+	struct state_header *h = core->state.header;
+
+	if (h->binding_in_hand)
+		let_go(core, h->binding_in_hand);
+	h->binding_in_hand = 0;
+}
+
+void binding_finish(struct core *core)
+{
+	for (size_t i = 0; i < core->bindings.capacity; i++)
+		if (core->bindings.entries[i].used)
+			close((int)core->bindings.entries[i].value);
+	map_finish(&core->bindings);
+}
+
+/* What the passed descriptor is, asked without a request to any file system: it may be one that hangs, or
+ * our own, which waits for us. */
+struct external {
+	struct statx st;
+	bool writable;
+};
+
+static int examine(struct core *core, int fd, struct external *file, const char **why)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*why = "the file is not open for reading";
+	if (flags < 0)
+		return -errno;
+	if (flags & O_PATH)
+		return -EBADF;
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
+	file->writable = (flags & O_ACCMODE) == O_RDWR;
+	*why = "the file cannot be examined";
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &file->st) < 0)
+		return -errno;
+	*why = "not a regular file";
+	if (!S_ISREG(file->st.stx_mode))
+		return -EINVAL;
+	*why = "the file is itself in this mount";
+	if (file->st.stx_dev_major == core->config.device_major &&
+	    file->st.stx_dev_minor == core->config.device_minor)
+		return -EINVAL;
+	return 0;
+}
+
+/* The file reaches at least `size` afterwards, with room on the disk for it, or is as it was. */
+static int grow_file(int fd, uint64_t from, uint64_t size, const char **why)
+{
+	int rc = sys->fallocate(fd, 0, 0, (off_t)size);
+
+	if (rc == -EOPNOTSUPP)
+		rc = sys->ftruncate(fd, (off_t)size);
+	if (rc == 0)
+		return 0;
+	*why = "the file cannot grow to the size asked for";
+	sys->ftruncate(fd, (off_t)from);
+	return rc;
+}
+
+static int decide_size(const struct core_setup *setup, const struct external *file, bool read_only,
+		       uint64_t *size, const char **why)
+{
+	*size = setup->set_size ? setup->size : file->st.stx_size;
+	*why = "the file is empty and no size was given";
+	if (*size == 0)
+		return -EINVAL;
+	*why = "the size is larger than the file, and the file may not be written";
+	if (*size > file->st.stx_size && read_only)
+		return -EACCES;
+	return 0;
+}
+
+static int hold(struct core *core, uint64_t id, int fd, const char **why)
+{
+	const struct core_listener *l = &core->config.listener;
+	int copy, rc;
+
+	*why = "too many files are bound in this mount";
+	core->state.header->binding_in_hand = id;
+	rc = l->hold ? l->hold(l->context, id, fd) : 0;
+	if (rc < 0)
+		return rc;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	rc = copy < 0 ? -errno : map_put(&core->bindings, id, (uint32_t)copy);
+	if (rc < 0)
+		let_go(core, id);
+	return rc;
+}
+
+/* A descriptor straight from memfd_create(2) is not counted for leases; a new description of it is. The
+ * passed one also shares its offset and locks with the caller: we want our own. */
+static int reopen(int fd, bool writable)
+{
+	return neg_errno(open(tree_fd_path(fd).text, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+}
+
+static bool same_file(struct core *core, struct slot *slot, const struct external *file)
+{
+	int fd = binding_descriptor(core, slot);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->st.stx_ino &&
+	       major(st.st_dev) == file->st.stx_dev_major &&
+	       minor(st.st_dev) == file->st.stx_dev_minor;
+}
+
+static int bind_slot(struct core *core, struct slot *slot, const struct core_setup *setup,
+		     uint32_t flags, const char **why)
+{
+	struct state_header *h = core->state.header;
+	bool read_only;
+	struct external file;
+	AUTO_CLOSE int fd = -1;
+	uint64_t size, id = h->next_binding;
+	int rc = examine(core, setup->file_fd, &file, why);
+
+	if (rc < 0)
+		return rc;
+	if (slot->flags & SLOT_BOUND) {
+		*why = "the object is bound to another file already";
+		return same_file(core, slot, &file) ? 0 : -EEXIST;
+	}
+	read_only = setup->read_only || !file.writable;
+	rc = decide_size(setup, &file, read_only, &size, why);
+	if (rc < 0)
+		return rc;
+	*why = "the file cannot be opened again";
+	fd = reopen(setup->file_fd, !read_only);
+	if (fd < 0)
+		return fd;
+	if (size > file.st.stx_size) {
+		rc = grow_file(fd, file.st.stx_size, size, why);
+		if (rc < 0)
+			return rc;
+	}
+	h->next_binding = id + 1;
+	rc = hold(core, id, fd, why);
+	if (rc < 0)
+		return rc;
+	commit_stage(core, slot, 0, true);
+	STAGE(&core->state, slot->flags,
+	      flags | SLOT_BOUND | (read_only ? (uint32_t)SLOT_READ_ONLY : 0U));
+	STAGE(&core->state, slot->binding, id);
+	STAGE(&core->state, slot->size, size);
+	STAGE(&core->state, h->binding_in_hand, 0);
+	state_commit(&core->state);
+	return 0;
+}
+
+static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, const char **why)
+{
+	AUTO_CLOSE int fd = file_own_descriptor(core, slot, O_RDWR);
+	int rc;
+
+	*why = "the backing file cannot be opened";
+	if (fd < 0)
+		return fd;
+	*why = "the mount's limit would be exceeded";
+	rc = slot->flags & SLOT_SPARSE ? 0 : commit_stage(core, slot, page_round_up(size), false);
+	if (rc < 0)
+		return rc;
+	state_commit(&core->state);
+	*why = "the object cannot grow";
+	return sys->ftruncate(fd, (off_t)size);
+}
+
+static int check_fresh(struct core *core, struct slot *slot, const struct core_setup *setup,
+		       const struct core_caller *caller, const char **why)
+{
+	struct stat st;
+	int rc = tree_stat(&core->tree, slot, &st);
+
+	*why = "the object is gone";
+	if (rc < 0)
+		return rc;
+	*why = "only the object's owner may configure it";
+	if (caller->uid != 0 && caller->uid != st.st_uid)
+		return -EPERM;
+	*why = "not a mapping object";
+	if (!(slot->flags & SLOT_REGULAR) || (slot->flags & SLOT_ORPHAN))
+		return -EINVAL;
+	*why = "the object is in use or has been used already";
+	if (slot->handles || (slot->flags & SLOT_USED) || st.st_nlink != 1 ||
+	    (st.st_size && (uint64_t)st.st_size != setup->size))
+		return -EBUSY;
+	return 0;
+}
+
+static uint32_t configured_flags(struct core *core, const struct slot *slot,
+				 const struct core_setup *setup)
+{
+	bool temporary = setup->lifetime < 0 ? core->config.temporary : setup->lifetime;
+	uint32_t flags = slot->flags & ~(uint32_t)(SLOT_TEMPORARY | SLOT_SPARSE);
+
+	if (temporary)
+		flags |= SLOT_TEMPORARY;
+	if (setup->sparse)
+		flags |= SLOT_SPARSE;
+	return flags;
+}
+
+static int check_setup(const struct core_setup *setup, const char **why)
+{
+	*why = "a size of 0 was given";
+	if (setup->set_size && setup->size == 0)
+		return -EINVAL;
+	*why = "the size is larger than any file can be";
+	if (setup->set_size && setup->size > (uint64_t)INT64_MAX)
+		return -EFBIG;
+	*why = "sparse is for memory-backed objects";
+	if (setup->sparse && setup->file_fd >= 0)
+		return -EINVAL;
+	*why = "read-only is for file-backed objects";
+	if (setup->read_only && setup->file_fd < 0)
+		return -EINVAL;
+	return 0;
+}
+
+int core_configure(struct core *core, uint64_t node, const struct core_setup *setup,
+		   const struct core_caller *caller, const char **why)
+{
+	struct slot *slot = slot_get(core, node);
+	int rc = check_setup(setup, why);
+
+	core->record = NULL;
+	if (rc < 0)
+		return rc;
+	*why = "the object is gone";
+	if (!slot || (slot->flags & SLOT_DEAD))
+		return -ESTALE;
+	rc = check_fresh(core, slot, setup, caller, why);
+	if (rc < 0)
+		return rc;
+	if (setup->file_fd >= 0) {
+		rc = bind_slot(core, slot, setup, configured_flags(core, slot, setup), why);
+	} else {
+		STAGE(&core->state, slot->flags, configured_flags(core, slot, setup));
+		state_commit(&core->state);
+		if (setup->set_size)
+			rc = set_memory_size(core, slot, setup->size, why);
+	}
+	if (rc < 0)
+		return rc;
+	if (!(slot->flags & (SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND)))
+		return 0;
+	*why = "the attributes cannot be kept: the backing file system has no extended attributes";
+	return record_save_slot(core, slot);
+}

@@ -1,0 +1,280 @@
+#include "core/internal.h"
+#include "core/log.h"
+#include "core/util.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/vfs.h>
+
+static int watch_input(struct core *core, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+	return fd < 0 ? 0 : neg_errno(epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event));
+}
+
+static int open_inputs(struct core *core)
+{
+	int rc;
+
+	core->jobs = jobs_create();
+	core->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!core->jobs || core->epoll_fd < 0)
+		return -errno;
+	rc = timers_init(&core->timers);
+	if (rc == 0)
+		rc = watch_input(core, jobs_poll_fd(core->jobs));
+	if (rc == 0)
+		rc = watch_input(core, core->timers.fd);
+	if (rc == 0)
+		rc = watch_input(core, core->config.notify_fd);
+	return rc;
+}
+
+static int open_root(struct core *core)
+{
+	struct slot *root = &core->state.slots[1];
+	struct stat st;
+	int fd;
+
+	root->flags = SLOT_DIRECTORY;
+	root->lookups = 1;
+	fd = openat(core->tree.base_fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		close(fd);
+		return -errno;
+	}
+	root->ino = st.st_ino;
+	return fdcache_put(&core->tree.directories, 1, fd) < 0 ? -ENOMEM : 0;
+}
+
+static int dress_root(struct core *core)
+{
+	const struct core_config *c = &core->config;
+	struct tree_path path = tree_fd_path(tree_directory(&core->tree, &core->state.slots[1]));
+
+	if (!c->rootless && chown(path.text, c->root_uid, c->root_gid) < 0)
+		return -errno;
+	return neg_errno(chmod(path.text, c->root_mode));
+}
+
+static int adopt_bindings(struct core *core)
+{
+	for (size_t i = 0; i < core->config.bound_count; i++) {
+		int rc = map_put(&core->bindings, core->config.bound[i].id,
+				 (uint32_t)core->config.bound[i].fd);
+		if (rc < 0)
+			return rc;
+	}
+	core->config.bound = NULL;
+	return 0;
+}
+
+/* An attach may have given us an id that we did not live to write down. Ids are given in ascending order,
+ * so it can only be the one after the newest we know (fs/fuse/backing.c: idr_alloc_cyclic). */
+static void recover_attach(struct core *core)
+{
+	struct state_header *h = core->state.header;
+
+	if (h->attaching && core->config.data.detach)
+		core->config.data.detach(core->config.data.context,
+					 (uint32_t)h->last_backing_id + 1);
+	h->attaching = 0;
+}
+
+/* The tree of a persistent store may hold objects already. */
+static int first_start(struct core *core)
+{
+	int rc = dress_root(core);
+
+	if (rc == 0)
+		rc = tree_orphan_sweep(&core->tree, NULL, NULL);
+	if (rc == 0)
+		rc = store_census(core);
+	if (rc == 0)
+		state_set_ready(&core->state);
+	return rc;
+}
+
+static int later_start(struct core *core)
+{
+	recover_attach(core);
+	binding_recover(core);
+	int rc = slots_rebuild(core);
+	if (rc == 0) {
+		lastview_resume(core);
+		flush_resume(core);
+	}
+	return rc;
+}
+
+static bool is_memory(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == 0x01021994; /* TMPFS_MAGIC */
+}
+
+int core_create(const struct core_config *config, struct core **out)
+{
+	struct core *core = calloc(1, sizeof *core);
+	int rc;
+
+	if (!core)
+		return -ENOMEM;
+	core->config = *config;
+	core->epoll_fd = core->timers.fd = core->tree.orphans_fd = -1;
+	core->persistent = !is_memory(config->tree_fd);
+	fdcache_init(&core->files);
+	rc = open_inputs(core);
+	if (rc == 0)
+		rc = adopt_bindings(core);
+	if (rc == 0)
+		rc = state_open(&core->state, config->state_fd, config->state_offset);
+	if (rc == 0)
+		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
+	if (rc == 0)
+		rc = open_root(core);
+	if (rc == 0)
+		rc = core->state.fresh ? first_start(core) : later_start(core);
+	if (rc < 0) {
+		core_destroy(core);
+		return rc;
+	}
+	*out = core;
+	return 0;
+}
+
+void core_destroy(struct core *core)
+{
+	if (!core)
+		return;
+	jobs_destroy(core->jobs);
+	lastview_finish(core);
+	flush_finish(core);
+	timers_finish(&core->timers);
+	fdcache_finish(&core->files);
+	if (core->state.header)
+		tree_close(&core->tree);
+	binding_finish(core);
+	map_finish(&core->by_ino);
+	map_finish(&core->by_watch);
+	free(core->free_slots);
+	state_close(&core->state);
+	if (core->epoll_fd >= 0)
+		close(core->epoll_fd);
+	free(core);
+}
+
+int core_poll_fd(struct core *core)
+{
+	return core->epoll_fd;
+}
+
+void core_dispatch(struct core *core)
+{
+	struct epoll_event events[4];
+	int count = epoll_wait(core->epoll_fd, events, ARRAY_SIZE(events), 0);
+
+	core->record = NULL;
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.fd == core->timers.fd)
+			timers_dispatch(&core->timers);
+		else if (events[i].data.fd == core->config.notify_fd)
+			lastview_dispatch(core);
+		else
+			jobs_dispatch(core->jobs);
+	}
+}
+
+void core_request(struct core *core, uint64_t unique, bool resent)
+{
+	struct request_record *record = state_record(&core->state, unique);
+	bool known = resent && record->unique == unique && record->phase != RECORD_NONE;
+
+	core->record = record;
+	core->forget_index = 0;
+	core->resent_done = known && record->phase == RECORD_DONE;
+	core->resent_started = known && !core->resent_done;
+	if (known)
+		return;
+	record->phase = RECORD_NONE;
+	atomic_signal_fence(memory_order_seq_cst);
+	record->unique = unique;
+	record->before = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	record->phase = RECORD_STARTED;
+}
+
+bool core_replayed(struct core *core, int *error, uint64_t *node)
+{
+	if (!core->record || !core->resent_done)
+		return false;
+	*error = core->record->error;
+	if (node)
+		*node = core->record->node;
+	return true;
+}
+
+void core_stage_done(struct core *core, int error, uint64_t node)
+{
+	if (!core->record)
+		return;
+	STAGE(&core->state, core->record->node, node);
+	STAGE(&core->state, core->record->error, (uint32_t)error);
+	STAGE(&core->state, core->record->phase, RECORD_DONE);
+}
+
+int core_finish(struct core *core, int error)
+{
+	core_stage_done(core, error, 0);
+	state_commit(&core->state);
+	return error;
+}
+
+struct jobs *core_jobs(struct core *core)
+{
+	return core->jobs;
+}
+
+int core_inode_number(struct core *core, uint64_t node, ino_t *out)
+{
+	struct slot *slot = slot_get(core, node);
+
+	if (!slot || (slot->flags & SLOT_DEAD))
+		return -ESTALE;
+	*out = slot->ino;
+	return 0;
+}
+
+int core_owner(struct core *core, uint64_t node, uid_t *out)
+{
+	struct slot *slot = slot_get(core, node);
+	struct stat st;
+	int rc = slot ? tree_stat(&core->tree, slot, &st) : -ESTALE;
+
+	if (rc == 0)
+		*out = st.st_uid;
+	return rc;
+}
+
+void core_usage(struct core *core, struct core_usage *out)
+{
+	const struct state_header *h = core->state.header;
+	struct statfs fs;
+
+	*out = (struct core_usage){
+		.limit = core->config.limit,
+		.committed = h->committed,
+		.objects_known = core->known,
+		.handles = core->handles,
+		.flushes = h->flushes,
+		.flush_failures = h->flush_failures,
+		.flushes_failing = core->failing,
+		.bound = core->bindings.count,
+	};
+	if (fstatfs(core->tree.base_fd, &fs) == 0)
+		out->resident = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+}

@@ -1,0 +1,184 @@
+/* The model of mappingfs, without FUSE: mapping objects, names, handles, views, backing, flush.
+ *
+ * Errors are 0 or -errno. One thread calls everything here; work that can block goes to the job pool
+ * inside and comes back through core_dispatch(). Nodes are the numbers the kernel knows inodes by.
+ *
+ * Exactly once: the caller brackets each kernel request with core_request(); a call that changes
+ * something records its outcome in the state area before it is answered, so that the same request
+ * sent again (the worker died in between) is answered from the record. */
+#ifndef MAPPINGFS_CORE_CORE_H
+#define MAPPINGFS_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+#define CORE_ROOT_NODE 1ULL
+#define CORE_DEFERRED  1 /* the answer comes later, through the callback given */
+
+struct core;
+
+/* How a file's data reaches the kernel. attach() makes the descriptor's file the backing of an inode and
+ * returns an id > 0 or -errno; the descriptor stays the caller's. NULL attach: data goes through
+ * core_data_fd() (cached mode). */
+struct core_data_path {
+	int (*attach)(void *context, int fd);
+	void (*detach)(void *context, uint32_t id);
+	void *context;
+};
+
+/* What core tells the outside. All optional. */
+struct core_listener {
+	/* A name vanished without the kernel having asked for it (temporary object ended). */
+	void (*name_gone)(void *context, uint64_t parent, uint64_t node, const char *name);
+	/* Hands a descriptor to whoever outlives us. 0 or -errno; fd stays the caller's. */
+	int (*hold)(void *context, uint64_t id, int fd);
+	void (*drop)(void *context, uint64_t id);
+	void *context;
+};
+
+/* A descriptor of a bound file that this process inherited. Core owns fd from core_create() on. */
+struct core_bound_fd {
+	uint64_t id;
+	int fd;
+};
+
+struct core_config {
+	int tree_fd;		/* backing area, borrowed for core's life */
+	int notify_fd;		/* inotify instance, borrowed, or -1 */
+	int state_fd;		/* memfd, borrowed */
+	uint64_t state_offset;	/* where core's state begins in it */
+	uint64_t limit;		/* bytes that may be committed, 0: none */
+	bool temporary;		/* default lifetime of new objects */
+	bool rootless;		/* cannot change owners, open by handle or use trusted.* xattrs */
+	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
+	uint32_t device_major, device_minor;	/* st_dev of the mount: how views are recognised */
+	struct core_data_path data;
+	struct core_listener listener;
+	const struct core_bound_fd *bound;
+	size_t bound_count;
+};
+
+int core_create(const struct core_config *config, struct core **out);
+void core_destroy(struct core *core); /* NULL is fine */
+int core_poll_fd(struct core *core);  /* readable: call core_dispatch() */
+void core_dispatch(struct core *core);
+
+/* Begins a kernel request. unique: its number without the resend bit; resent: that bit (or a FORGET found
+ * in a former worker's hands). */
+void core_request(struct core *core, uint64_t unique, bool resent);
+
+struct core_caller {
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+};
+
+/* One inode, as the kernel is told of it. */
+struct core_entry {
+	uint64_t node;
+	struct stat st;
+	double entry_timeout, attr_timeout; /* seconds the kernel may believe it */
+};
+
+struct core_opened {
+	uint32_t backing_id; /* 0: cached mode */
+	bool keep_cache;
+};
+
+enum { /* core_setattr(): which fields of the stat are meant */
+	CORE_SET_MODE = 1 << 0,
+	CORE_SET_UID = 1 << 1,
+	CORE_SET_GID = 1 << 2,
+	CORE_SET_SIZE = 1 << 3,
+	CORE_SET_ATIME = 1 << 4,
+	CORE_SET_MTIME = 1 << 5,
+	CORE_SET_ATIME_NOW = 1 << 6,
+	CORE_SET_MTIME_NOW = 1 << 7,
+};
+
+typedef void (*core_done)(void *context, int error);
+
+/* --- names --- */
+int core_lookup(struct core *core, uint64_t parent, const char *name, struct core_entry *out);
+void core_forget(struct core *core, uint64_t node, uint64_t count);
+int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode,
+	       const struct core_caller *caller, struct core_entry *out);
+int core_mkdir(struct core *core, uint64_t parent, const char *name, mode_t mode,
+	       const struct core_caller *caller, struct core_entry *out);
+int core_symlink(struct core *core, uint64_t parent, const char *name, const char *target,
+		 const struct core_caller *caller, struct core_entry *out);
+int core_link(struct core *core, uint64_t node, uint64_t parent, const char *name,
+	      struct core_entry *out);
+int core_unlink(struct core *core, uint64_t parent, const char *name);
+int core_rmdir(struct core *core, uint64_t parent, const char *name);
+int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t new_parent,
+		const char *new_name, unsigned flags);
+int core_readlink(struct core *core, uint64_t node, char *buffer, size_t size);
+
+/* Calls add() for each entry from offset on until it returns false. next: offset after the entry. */
+typedef bool (*core_add_name)(void *context, const char *name, ino_t ino, mode_t type, off_t next);
+int core_readdir(struct core *core, uint64_t node, off_t offset, core_add_name add, void *context);
+
+/* --- attributes --- */
+int core_getattr(struct core *core, uint64_t node, struct stat *st, double *timeout);
+/* 0: done, *st is the new state. CORE_DEFERRED: done() is called later; core_getattr() then. */
+int core_setattr(struct core *core, uint64_t node, unsigned set, const struct stat *wanted,
+		 struct stat *st, double *timeout, core_done done, void *context);
+int core_statfs(struct core *core, struct statvfs *out);
+int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value, size_t size,
+		  int flags, const struct core_caller *caller);
+int core_removexattr(struct core *core, uint64_t node, const char *name);
+int core_listxattr(struct core *core, uint64_t node, char *buffer, size_t size); /* length or -errno */
+/* Length or -errno. Not for CORE_XATTR_VIEWS, whose value takes a look at every process. */
+int core_getxattr(struct core *core, uint64_t node, const char *name, char *buffer, size_t size);
+
+#define CORE_XATTR_VIEWS "user.mapping.views"
+/* Counts the object's views in all processes and calls done() with the number, or -errno, in its error.
+ * Always CORE_DEFERRED or -errno. */
+int core_count_views(struct core *core, uint64_t node, core_done done, void *context);
+
+/* --- handles and data --- */
+int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
+		     const struct core_caller *caller, struct core_entry *out,
+		     struct core_opened *opened);
+int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened);
+void core_release(struct core *core, uint64_t node, int flags);
+int core_data_fd(struct core *core, uint64_t node); /* borrowed until the next call; or -errno */
+int core_write(struct core *core, uint64_t node, const void *bytes, size_t size, off_t offset);
+int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off_t length);
+int core_seek(struct core *core, uint64_t node, off_t offset, int whence, off_t *out);
+int core_flush(struct core *core, uint64_t node, core_done done, void *context); /* as setattr */
+
+/* --- objects: what plain calls cannot say --- */
+struct core_setup {
+	bool sparse;
+	bool set_size;
+	bool read_only;
+	int lifetime; /* -1: default of the mount, 0 permanent, 1 temporary */
+	uint64_t size;
+	int file_fd; /* -1: memory. Borrowed: core duplicates it when it keeps it */
+};
+/* Configures a fresh object owned by `caller` (or by anyone, for uid 0). On refusal nothing has
+ * changed and *why says why (static string). Done twice with the same file it succeeds. */
+int core_configure(struct core *core, uint64_t node, const struct core_setup *setup,
+		   const struct core_caller *caller, const char **why);
+
+struct core_usage {
+	uint64_t limit, committed, resident;
+	uint64_t objects_known, handles; /* inodes the kernel knows; open handles on them */
+	uint64_t flushes, flush_failures, flushes_failing; /* failing: objects whose last flush failed */
+	uint64_t bound;
+};
+void core_usage(struct core *core, struct core_usage *out);
+
+/* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
+int core_inode_number(struct core *core, uint64_t node, ino_t *out);
+int core_owner(struct core *core, uint64_t node, uid_t *out);
+
+struct jobs;
+struct jobs *core_jobs(struct core *core); /* the pool, for work outside that can block */
+
+#endif

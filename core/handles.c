@@ -1,0 +1,249 @@
+/* Handles: open file descriptions on an inode, and the one backing id that serves them all. */
+#include "core/internal.h"
+#include "core/log.h"
+#include "core/util.h"
+
+#define HANDLE_FLAGS_WRITE(flags) (((flags)&O_ACCMODE) != O_RDONLY)
+
+/* Without CAP_DAC_OVERRIDE the file's own mode can be in our way; the kernel has checked the caller. */
+static int open_against_mode(struct core *core, struct slot *slot, int flags)
+{
+	AUTO_CLOSE int path_fd = tree_open_inode(&core->tree, slot, O_PATH);
+	struct tree_path path = tree_fd_path(path_fd);
+	struct stat st;
+	int fd;
+
+	if (path_fd < 0)
+		return path_fd;
+	if (fstat(path_fd, &st) < 0 || chmod(path.text, 0600) < 0)
+		return -errno;
+	fd = neg_errno(open(path.text, flags | O_CLOEXEC));
+	chmod(path.text, st.st_mode & 07777);
+	return fd;
+}
+
+int file_own_descriptor(struct core *core, struct slot *slot, int flags)
+{
+	int fd;
+
+	if (slot->flags & SLOT_BOUND) {
+		fd = binding_descriptor(core, slot);
+		return fd < 0 ? fd : neg_errno(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	}
+	fd = tree_open_inode(&core->tree, slot, flags);
+	if (fd == -EACCES)
+		fd = open_against_mode(core, slot, flags);
+	return fd;
+}
+
+int file_descriptor(struct core *core, struct slot *slot)
+{
+	uint32_t key = state_index(&core->state, slot);
+	int fd;
+
+	if (slot->flags & SLOT_DEAD)
+		return -ESTALE;
+	if (slot->flags & SLOT_BOUND)
+		return binding_descriptor(core, slot);
+	fd = fdcache_get(&core->files, key);
+	if (fd >= 0)
+		return fd;
+	fd = file_own_descriptor(core, slot, O_RDWR);
+	return fd < 0 ? fd : fdcache_put(&core->files, key, fd);
+}
+
+/* Gives the inode its backing id, staged; the id given and not written down is found by recover_attach. */
+static int stage_backing(struct core *core, struct slot *slot, int fd)
+{
+	struct state_header *h = core->state.header;
+	int id;
+
+	if (slot->backing_id)
+		return (int)slot->backing_id;
+	*(volatile uint32_t *)&h->attaching = 1;
+	id = core->config.data.attach(core->config.data.context, fd);
+	if (id < 0) {
+		h->attaching = 0;
+		return id;
+	}
+	STAGE(&core->state, slot->backing_id, (uint32_t)id);
+	STAGE(&core->state, h->last_backing_id, (uint64_t)id);
+	STAGE(&core->state, h->attaching, 0);
+	return id;
+}
+
+void backing_release(struct core *core, struct slot *slot)
+{
+	uint32_t id = slot->backing_id;
+
+	if (!id)
+		return;
+	/* Closing an id twice is harmless, forgetting one is not: close first, then write it down. */
+	core->config.data.detach(core->config.data.context, id);
+	STAGE(&core->state, slot->backing_id, 0);
+	state_commit(&core->state);
+}
+
+static void stage_handle(struct core *core, struct slot *slot, int flags)
+{
+	uint32_t new_flags = slot->flags | SLOT_USED;
+
+	if (HANDLE_FLAGS_WRITE(flags))
+		new_flags |= SLOT_WRITTEN;
+	STAGE(&core->state, slot->handles, slot->handles + 1);
+	STAGE(&core->state, slot->flags, new_flags);
+	core->handles++;
+}
+
+/* Everything an open needs of the inode, staged. */
+static int prepare_open(struct core *core, struct slot *slot, int flags, struct core_opened *opened)
+{
+	int fd = -1, id = 0;
+
+	if ((slot->flags & SLOT_READ_ONLY) && HANDLE_FLAGS_WRITE(flags))
+		return -EACCES;
+	if (slot->backing_id && !lastview_wanted(slot)) {
+		id = (int)slot->backing_id;
+	} else {
+		fd = file_descriptor(core, slot);
+		if (fd < 0)
+			return fd;
+		if (core->config.data.attach)
+			id = stage_backing(core, slot, fd);
+		if (id < 0)
+			return id;
+		if (core->config.data.attach && lastview_wanted(slot))
+			lastview_watch(core, slot, fd);
+	}
+	stage_handle(core, slot, flags);
+	opened->backing_id = (uint32_t)id;
+	opened->keep_cache = !(slot->flags & SLOT_BOUND);
+	return 0;
+}
+
+int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened)
+{
+	struct slot *slot = slot_get(core, node);
+	int rc;
+
+	if (!slot || (slot->flags & SLOT_DEAD))
+		return -ESTALE;
+	if (core_replayed(core, &rc, NULL)) {
+		opened->backing_id = slot->backing_id;
+		opened->keep_cache = !(slot->flags & SLOT_BOUND);
+		return rc;
+	}
+	rc = prepare_open(core, slot, flags, opened);
+	if (rc == 0)
+		core_stage_done(core, 0, node);
+	state_commit(&core->state);
+	return rc;
+}
+
+void core_release(struct core *core, uint64_t node, int flags)
+{
+	struct slot *slot = state_slot(&core->state, node);
+	struct stat st;
+	int rc, fd;
+
+	(void)flags;
+	if (!slot || core_replayed(core, &rc, NULL))
+		return;
+	if (!slot->handles)
+		abort();
+	STAGE(&core->state, slot->handles, slot->handles - 1);
+	core_stage_done(core, 0, node);
+	state_commit(&core->state);
+	core->handles--;
+	if (!slot->handles && (slot->flags & SLOT_WRITTEN) && !(slot->flags & SLOT_DEAD)) {
+		fd = fdcache_get(&core->files, state_index(&core->state, slot));
+		if (fd >= 0 ? fstat(fd, &st) == 0 : tree_stat(&core->tree, slot, &st) == 0)
+			commit_settle(core, slot, &st);
+		slot->flags &= ~(uint32_t)SLOT_WRITTEN;
+	}
+	if (lastview_wanted(slot))
+		lastview_handle_closed(core, slot);
+	slot_consider_free(core, slot);
+}
+
+/* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end or a
+ * second try left; the kernel checked no right on it, but then it made it itself. */
+static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags)
+{
+	int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	if (fd >= 0 || errno != EEXIST || ((flags & O_EXCL) && !core->resent_started))
+		return neg_errno(fd);
+	return neg_errno(openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+}
+
+static int replay_create(struct core *core, int error, uint64_t node, struct core_entry *out,
+			 struct core_opened *opened)
+{
+	struct slot *slot = slot_get(core, node);
+	struct stat st;
+
+	if (error)
+		return error;
+	if (!slot)
+		return -ESTALE;
+	opened->backing_id = slot->backing_id;
+	opened->keep_cache = true;
+	error = tree_stat(&core->tree, slot, &st);
+	if (error == 0)
+		attr_entry(core, slot, &st, out);
+	return error;
+}
+
+/* Owns fd. */
+static int enter_created(struct core *core, int dirfd, uint64_t parent, const char *name, int flags,
+			 int fd, struct core_entry *out, struct core_opened *opened)
+{
+	struct slot *slot;
+	struct stat st;
+	int rc;
+
+	rc = neg_errno(fstat(fd, &st));
+	if (rc == 0)
+		rc = slot_acquire(core, dirfd, parent, name, &st, &slot);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
+		slot->flags |= SLOT_TEMPORARY;
+		record_save(core, slot, fd);
+	}
+	fdcache_put(&core->files, state_index(&core->state, slot), fd);
+	rc = prepare_open(core, slot, flags, opened);
+	if (rc == 0)
+		core_stage_done(core, 0, state_node(&core->state, slot));
+	else
+		STAGE(&core->state, slot->lookups, slot->lookups);
+	state_commit(&core->state);
+	if (rc < 0) {
+		slot_consider_free(core, slot);
+		return rc;
+	}
+	attr_entry(core, slot, &st, out);
+	return 0;
+}
+
+int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
+		     const struct core_caller *caller, struct core_entry *out,
+		     struct core_opened *opened)
+{
+	int dirfd, fd, rc;
+	uint64_t node;
+
+	if (core_replayed(core, &rc, &node))
+		return replay_create(core, rc, node, out, opened);
+	dirfd = names_directory(core, parent);
+	if (dirfd < 0)
+		return dirfd;
+	cred_assume(core, caller);
+	fd = create_inode(core, dirfd, name, mode, flags);
+	if (fd < 0)
+		return fd;
+	return enter_created(core, dirfd, parent, name, flags, fd, out, opened);
+}

@@ -1,0 +1,121 @@
+/* What the rooms of core share. Nothing outside core includes this. */
+#ifndef MAPPINGFS_CORE_INTERNAL_H
+#define MAPPINGFS_CORE_INTERNAL_H
+
+#include "core/core.h"
+#include "core/jobs.h"
+#include "core/map.h"
+#include "core/state.h"
+#include "core/timers.h"
+#include "core/tree.h"
+
+#include <fcntl.h>
+
+/* Every change of a name goes through this kernel, so a name may be believed for ever; a temporary
+ * object's may vanish by itself, so never. Attributes of files change unseen (pages come by touch). */
+#define TIMEOUT_FOREVER 86400.0
+#define TIMEOUT_FILE	1.0
+
+struct core {
+	struct core_config config;
+	struct state state;
+	struct tree tree;
+	struct fdcache files;	/* data descriptors of regular files, O_RDWR where it can be */
+	struct map by_ino;	/* st_ino -> slot index */
+	struct map by_watch;	/* watch -> slot index (one of those that share the file) */
+	struct map bindings;	/* binding -> descriptor */
+	struct probes *probes;	/* lastview.c */
+	struct retry *retries;	/* flush.c */
+	bool persistent;	/* the tree is on a real file system */
+	struct jobs *jobs;
+	struct timers timers;
+	int epoll_fd;
+	uint32_t *free_slots; /* stack */
+	size_t free_count, free_capacity;
+	struct request_record *record; /* of the request in hand */
+	bool resent_done, resent_started;
+	uint64_t forget_index; /* inodes of this FORGET handled so far */
+	uint64_t known, handles, failing; /* for core_usage() */
+};
+
+/* --- core.c --- */
+/* This request was carried out by a worker that died: the recorded outcome in *error, node in *node. */
+bool core_replayed(struct core *core, int *error, uint64_t *node);
+/* Stages "request done" with its outcome, to be committed together with what it changed. */
+void core_stage_done(struct core *core, int error, uint64_t node);
+/* Commits a change that touches no slot. Returns error. */
+int core_finish(struct core *core, int error);
+
+/* --- slots.c: inodes the kernel knows --- */
+/* The slot of an inode just found by name, new or known. Nothing is committed yet: on success lookups + 1
+ * is staged. dirfd/parent/name say where it is; st what it is. */
+int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
+		 const struct stat *st, struct slot **out);
+struct slot *slot_get(struct core *core, uint64_t node); /* NULL: stale */
+struct slot *slot_by_ino(struct core *core, ino_t ino);
+/* The one decider: frees the slot when nothing needs it any more. */
+void slot_consider_free(struct core *core, struct slot *slot);
+void slot_bury(struct core *core, struct slot *slot); /* its backing inode is gone */
+int slots_rebuild(struct core *core);
+
+/* --- names.c --- */
+int names_directory(struct core *core, uint64_t node); /* borrowed O_PATH fd or -errno */
+
+/* --- attr.c --- */
+void attr_present(struct core *core, struct slot *slot, struct stat *st);
+void attr_entry(struct core *core, struct slot *slot, const struct stat *st, struct core_entry *out);
+
+/* --- record.c: what an inode cannot say of itself, as one xattr --- */
+void record_load(struct core *core, struct slot *slot, int dirfd, const char *name);
+int record_save(struct core *core, struct slot *slot, int fd); /* fd of the marker, may be O_PATH */
+int record_save_slot(struct core *core, struct slot *slot);
+const char *record_xattr_name(const struct core *core);
+
+/* --- commit.c: the sum of what was promised --- */
+uint64_t commit_of(const struct slot *slot, const struct stat *st);
+/* Stages the slot's new charge. -ENOSPC past the limit, unless must is set. */
+int commit_stage(struct core *core, struct slot *slot, uint64_t charge, bool must);
+void commit_settle(struct core *core, struct slot *slot, const struct stat *st); /* commits */
+
+/* --- handles.c --- */
+int file_descriptor(struct core *core, struct slot *slot); /* borrowed data descriptor or -errno */
+int file_own_descriptor(struct core *core, struct slot *slot, int flags); /* owned */
+void backing_release(struct core *core, struct slot *slot); /* closes the backing id, if any */
+
+/* --- lastview.c --- */
+bool lastview_wanted(const struct slot *slot);
+void lastview_watch(struct core *core, struct slot *slot, int fd);
+void lastview_handle_closed(struct core *core, struct slot *slot);
+void lastview_dispatch(struct core *core);
+void lastview_forget(struct core *core, struct slot *slot);
+void lastview_resume(struct core *core);
+/* Asks the kernel: 1 nothing holds the object, 0 something does, -errno. handles must be 0. */
+int lastview_probe(struct core *core, struct slot *slot);
+void lastview_finish(struct core *core);
+
+/* --- flush.c --- */
+void flush_last_view(struct core *core, struct slot *slot);
+void flush_resume(struct core *core);
+void flush_finish(struct core *core);
+
+/* --- temporary.c --- */
+void temporary_end(struct core *core, struct slot *slot);
+
+/* --- binding.c --- */
+int binding_descriptor(struct core *core, const struct slot *slot); /* borrowed or -errno */
+void binding_drop(struct core *core, struct slot *slot);
+
+void binding_recover(struct core *core);
+void binding_finish(struct core *core);
+
+/* --- store.c --- */
+int store_census(struct core *core);
+
+/* --- cred.c --- */
+/* New inodes are the caller's: the kernel applies owner, setgid directories and default ACLs itself. */
+void cred_assume(const struct core *core, const struct core_caller *caller);
+
+/* --- resize.c --- */
+int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, void *context);
+
+#endif

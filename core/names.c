@@ -1,0 +1,239 @@
+/* Names come into being and are looked up. Creation in the tree is the same call as in the mount; the
+ * kernel holds the directory's lock meanwhile and has checked rights and absence. */
+#include "core/internal.h"
+#include "core/util.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+int names_directory(struct core *core, uint64_t node)
+{
+	struct slot *slot = slot_get(core, node);
+
+	return slot ? tree_directory(&core->tree, slot) : -ESTALE;
+}
+
+/* The answer of a lookup or creation that a former worker made and could not send. */
+static int replay_entry(struct core *core, int error, uint64_t node, struct core_entry *out)
+{
+	struct slot *slot = slot_get(core, node);
+	struct stat st;
+
+	if (error)
+		return error;
+	if (!slot)
+		return -ESTALE;
+	error = tree_stat(&core->tree, slot, &st);
+	if (error == 0)
+		attr_entry(core, slot, &st, out);
+	return error;
+}
+
+static int enter(struct core *core, int dirfd, uint64_t parent, const char *name, bool created,
+		 struct core_entry *out)
+{
+	struct slot *slot;
+	struct stat st;
+	int rc;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	rc = slot_acquire(core, dirfd, parent, name, &st, &slot);
+	if (rc < 0)
+		return rc;
+	if (created && S_ISREG(st.st_mode) && core->config.temporary) {
+		slot->flags |= SLOT_TEMPORARY;
+		record_save_slot(core, slot);
+	}
+	core_stage_done(core, 0, state_node(&core->state, slot));
+	state_commit(&core->state);
+	attr_entry(core, slot, &st, out);
+	return 0;
+}
+
+int core_lookup(struct core *core, uint64_t parent, const char *name, struct core_entry *out)
+{
+	int dirfd, rc;
+	uint64_t node;
+
+	if (core_replayed(core, &rc, &node))
+		return replay_entry(core, rc, node, out);
+	dirfd = names_directory(core, parent);
+	return dirfd < 0 ? dirfd : enter(core, dirfd, parent, name, false, out);
+}
+
+/* FORGET is never sent again, so a next worker finds it in the buffer it was read into, and must skip what
+ * was done of it: how many inodes were, stands in the request's record. */
+static bool forgotten_before(struct core *core)
+{
+	struct request_record *record = core->record;
+	uint64_t index = core->forget_index++;
+
+	if (!record)
+		return false;
+	if (index < record->before)
+		return true;
+	STAGE(&core->state, record->before, index + 1);
+	return false;
+}
+
+void core_forget(struct core *core, uint64_t node, uint64_t count)
+{
+	struct slot *slot = slot_get(core, node);
+
+	if (forgotten_before(core))
+		return;
+	if (slot && node != CORE_ROOT_NODE) {
+		if (count > slot->lookups)
+			abort();
+		STAGE(&core->state, slot->lookups, slot->lookups - count);
+	}
+	state_commit(&core->state);
+	if (slot)
+		slot_consider_free(core, slot);
+}
+
+/* One kind of creation. make() is a single call on the tree: 0 or -1 with errno. */
+struct creation {
+	int (*make)(int dirfd, const char *name, const struct creation *creation);
+	mode_t mode;
+	const char *target;
+};
+
+static int create(struct core *core, uint64_t parent, const char *name,
+		  const struct core_caller *caller, const struct creation *creation,
+		  struct core_entry *out)
+{
+	int dirfd, rc;
+	uint64_t node;
+
+	if (core_replayed(core, &rc, &node))
+		return replay_entry(core, rc, node, out);
+	dirfd = names_directory(core, parent);
+	if (dirfd < 0)
+		return dirfd;
+	cred_assume(core, caller);
+	/* The kernel asked because the name was absent: it is there now because we made it. */
+	if (creation->make(dirfd, name, creation) < 0 &&
+	    !(errno == EEXIST && core->resent_started))
+		return -errno;
+	return enter(core, dirfd, parent, name, true, out);
+}
+
+static int make_node(int dirfd, const char *name, const struct creation *creation)
+{
+	return mknodat(dirfd, name, creation->mode, 0);
+}
+
+static int make_directory(int dirfd, const char *name, const struct creation *creation)
+{
+	return mkdirat(dirfd, name, creation->mode);
+}
+
+static int make_symlink(int dirfd, const char *name, const struct creation *creation)
+{
+	return symlinkat(creation->target, dirfd, name);
+}
+
+int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode,
+	       const struct core_caller *caller, struct core_entry *out)
+{
+	const struct creation creation = {.make = make_node, .mode = mode};
+
+	if (S_ISCHR(mode) || S_ISBLK(mode))
+		return -EPERM;
+	return create(core, parent, name, caller, &creation, out);
+}
+
+int core_mkdir(struct core *core, uint64_t parent, const char *name, mode_t mode,
+	       const struct core_caller *caller, struct core_entry *out)
+{
+	const struct creation creation = {.make = make_directory, .mode = mode};
+
+	return create(core, parent, name, caller, &creation, out);
+}
+
+int core_symlink(struct core *core, uint64_t parent, const char *name, const char *target,
+		 const struct core_caller *caller, struct core_entry *out)
+{
+	const struct creation creation = {.make = make_symlink, .target = target};
+
+	return create(core, parent, name, caller, &creation, out);
+}
+
+int core_link(struct core *core, uint64_t node, uint64_t parent, const char *name,
+	      struct core_entry *out)
+{
+	struct slot *slot = slot_get(core, node);
+	AUTO_CLOSE int fd = -1;
+	int dirfd, rc;
+
+	if (core_replayed(core, &rc, &node))
+		return replay_entry(core, rc, node, out);
+	if (!slot)
+		return -ESTALE;
+	if (slot->flags & SLOT_TEMPORARY)
+		return -EPERM; /* "the last handle closes, the name goes": there is one name */
+	dirfd = names_directory(core, parent);
+	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
+	if (dirfd < 0 || fd < 0)
+		return dirfd < 0 ? dirfd : fd;
+	if (linkat(AT_FDCWD, tree_fd_path(fd).text, dirfd, name, AT_SYMLINK_FOLLOW) < 0 &&
+	    !(errno == EEXIST && core->resent_started))
+		return -errno;
+	return enter(core, dirfd, parent, name, false, out);
+}
+
+int core_readlink(struct core *core, uint64_t node, char *buffer, size_t size)
+{
+	struct slot *slot = slot_get(core, node);
+	AUTO_CLOSE int fd = slot ? tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW) : -ESTALE;
+	ssize_t length;
+
+	if (fd < 0)
+		return fd;
+	length = readlinkat(fd, "", buffer, size);
+	return length < 0 ? -errno : (int)length;
+}
+
+struct linux_dirent64 {
+	ino64_t ino;
+	off64_t next;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+/* Returns false when add() has had enough. */
+static bool add_entries(const char *buffer, long length, core_add_name add, void *context)
+{
+	for (long at = 0; at < length;) {
+		const struct linux_dirent64 *e = (const void *)(buffer + at);
+		if (!add(context, e->name, e->ino, DTTOIF(e->type), e->next))
+			return false;
+		at += e->length;
+	}
+	return true;
+}
+
+/* Nothing is kept between two calls: the offset is the tree's own and good for ever (tmpfs: Linux 6.6). */
+int core_readdir(struct core *core, uint64_t node, off_t offset, core_add_name add, void *context)
+{
+	_Alignas(struct linux_dirent64) char buffer[16384];
+	int dirfd = names_directory(core, node);
+	AUTO_CLOSE int fd = -1;
+	long length;
+
+	if (dirfd < 0)
+		return dirfd;
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (offset && lseek(fd, offset, SEEK_SET) < 0))
+		return -errno;
+	do {
+		length = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+		if (length < 0)
+			return -errno;
+	} while (length > 0 && add_entries(buffer, length, add, context));
+	return 0;
+}

@@ -1,0 +1,200 @@
+#include "core/internal.h"
+#include "core/util.h"
+
+#include <stdio.h>
+
+static int push_free(struct core *core, uint32_t index)
+{
+	if (core->free_count == core->free_capacity) {
+		size_t capacity = core->free_capacity ? core->free_capacity * 2 : 256;
+		uint32_t *bigger = reallocarray(core->free_slots, capacity, sizeof *bigger);
+		if (!bigger)
+			return -ENOMEM; /* the slot is found again by the next worker */
+		core->free_slots = bigger;
+		core->free_capacity = capacity;
+	}
+	core->free_slots[core->free_count++] = index;
+	return 0;
+}
+
+/* A free slot with a generation of its own; it lives only once lookups is committed. */
+static struct slot *take_free(struct core *core)
+{
+	struct state_header *h = core->state.header;
+	struct slot *slot;
+	uint32_t index, generation;
+
+	if (core->free_count) {
+		index = core->free_slots[--core->free_count];
+	} else {
+		if (h->high == STATE_MAX_SLOTS)
+			return NULL;
+		index = h->high;
+		h->high = index + 1;
+	}
+	slot = &core->state.slots[index];
+	generation = slot->generation + 1;
+	*slot = (struct slot){.generation = generation ? generation : 1};
+	return slot;
+}
+
+struct slot *slot_get(struct core *core, uint64_t node)
+{
+	struct slot *slot = state_slot(&core->state, node);
+	return slot && (slot->lookups || state_index(&core->state, slot) == 1) ? slot : NULL;
+}
+
+struct slot *slot_by_ino(struct core *core, ino_t ino)
+{
+	uint32_t index;
+	return map_get(&core->by_ino, ino, &index) ? &core->state.slots[index] : NULL;
+}
+
+static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *name,
+		    const struct stat *st, struct slot **out)
+{
+	struct slot *slot = take_free(core);
+	int rc;
+
+	if (!slot)
+		return -ENFILE;
+	rc = tree_identify(&core->tree, slot, dirfd, parent, name, st);
+	if (rc == 0) {
+		if (slot->flags & SLOT_REGULAR)
+			record_load(core, slot, dirfd, name);
+		slot->charged = commit_of(slot, st);
+		rc = map_put(&core->by_ino, st->st_ino, state_index(&core->state, slot));
+	}
+	if (rc < 0) {
+		push_free(core, state_index(&core->state, slot));
+		return rc;
+	}
+	core->known++;
+	*out = slot;
+	return 0;
+}
+
+int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
+		 const struct stat *st, struct slot **out)
+{
+	struct slot *slot = slot_by_ino(core, st->st_ino);
+	int rc = 0;
+
+	if (!slot)
+		rc = slot_new(core, dirfd, parent, name, st, &slot);
+	if (rc < 0)
+		return rc;
+	STAGE(&core->state, slot->lookups, slot->lookups + 1);
+	*out = slot;
+	return 0;
+}
+
+/* What an orphan's or forgotten object's charge really is, before it leaves our sight. */
+static void settle_before_free(struct core *core, struct slot *slot)
+{
+	struct stat st;
+
+	if (slot->flags & (SLOT_SPARSE | SLOT_WRITTEN))
+		if (tree_stat(&core->tree, slot, &st) == 0)
+			commit_settle(core, slot, &st);
+}
+
+static void let_go_of_inode(struct core *core, struct slot *slot)
+{
+	bool last_link;
+	struct stat st;
+
+	if (!(slot->flags & SLOT_ORPHAN)) {
+		settle_before_free(core, slot);
+		return;
+	}
+	/* Gone already: we were killed after removing it, before we could say so. */
+	last_link = tree_stat(&core->tree, slot, &st) < 0 || st.st_nlink <= 1 || S_ISDIR(st.st_mode);
+	if (last_link)
+		binding_drop(core, slot);
+	tree_orphan_remove(&core->tree, state_node(&core->state, slot),
+			   slot->flags & SLOT_DIRECTORY);
+	if (last_link)
+		commit_stage(core, slot, 0, true);
+}
+
+void slot_consider_free(struct core *core, struct slot *slot)
+{
+	uint32_t index = state_index(&core->state, slot);
+
+	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || index == 1)
+		return;
+	lastview_forget(core, slot);
+	backing_release(core, slot);
+	fdcache_drop(&core->files, index);
+	tree_forget(&core->tree, slot);
+	if (!(slot->flags & SLOT_DEAD)) {
+		let_go_of_inode(core, slot);
+		map_remove(&core->by_ino, slot->ino);
+	}
+	STAGE(&core->state, slot->flags, 0);
+	state_commit(&core->state);
+	core->known--;
+	push_free(core, index);
+}
+
+void slot_bury(struct core *core, struct slot *slot)
+{
+	uint32_t index = state_index(&core->state, slot);
+
+	backing_release(core, slot);
+	fdcache_drop(&core->files, index);
+	map_remove(&core->by_ino, slot->ino);
+	commit_stage(core, slot, 0, true);
+	STAGE(&core->state, slot->flags, slot->flags | SLOT_DEAD);
+	state_commit(&core->state);
+}
+
+/* An orphan stays while its slot lives. The move there may have happened just before a kill, and the slot
+ * does not say so yet. */
+static bool keep_orphan(void *context, uint64_t node)
+{
+	struct core *core = context;
+	struct slot *slot = state_slot(&core->state, node);
+	char name[32];
+
+	if (!slot || !(slot->lookups || (slot->flags & SLOT_FLUSH_DUE)) || (slot->flags & SLOT_DEAD))
+		return false;
+	if (!(slot->flags & SLOT_ORPHAN)) {
+		slot->flags |= SLOT_ORPHAN;
+		snprintf(name, sizeof name, "%016llx", (unsigned long long)node);
+		tree_moved(&core->tree, slot, 0, name);
+	}
+	return true;
+}
+
+/* A slot that a former worker was about to free, or had not brought to life, is freed now. */
+static int rebuild_slot(struct core *core, uint32_t index)
+{
+	struct slot *slot = &core->state.slots[index];
+
+	if (!slot->lookups && !slot->handles && !slot->flags)
+		return push_free(core, index);
+	core->known++;
+	core->handles += slot->handles;
+	core->failing += slot->flush_error != 0;
+	if (slot->flags & SLOT_DEAD)
+		return 0;
+	return map_put(&core->by_ino, slot->ino, index);
+}
+
+/* What this process must know of the slots a former worker left. */
+int slots_rebuild(struct core *core)
+{
+	struct state *state = &core->state;
+	int rc = map_put(&core->by_ino, state->slots[1].ino, 1);
+
+	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
+		rc = rebuild_slot(core, i);
+	if (rc == 0)
+		rc = tree_orphan_sweep(&core->tree, keep_orphan, core);
+	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
+		if (state->slots[i].flags && !state->slots[i].lookups)
+			slot_consider_free(core, &state->slots[i]);
+	return rc;
+}

@@ -1,0 +1,122 @@
+#include "core/state.h"
+
+#include "core/util.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define STATE_MAGIC   0x6574617473666d31ULL
+#define STATE_VERSION 1
+
+static size_t slots_offset(void)
+{
+	return (size_t)page_round_up(sizeof(struct state_header));
+}
+
+static size_t places_offset(void)
+{
+	return slots_offset() + STATE_MAX_SLOTS * sizeof(struct slot);
+}
+
+static void apply_log(struct state_header *h)
+{
+	for (uint32_t i = 0; i < h->log_count; i++)
+		memcpy((char *)h + h->log[i].offset, &h->log[i].value, h->log[i].width);
+	atomic_signal_fence(memory_order_seq_cst);
+	h->log_count = 0;
+}
+
+int state_open(struct state *state, int memfd, uint64_t offset)
+{
+	struct stat st;
+	void *base;
+
+	*state = (struct state){0};
+	state->mapped = places_offset() + STATE_MAX_SLOTS * sizeof(struct slot_place);
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size < offset + state->mapped &&
+	    ftruncate(memfd, (off_t)(offset + state->mapped)) < 0)
+		return -errno;
+	base = mmap(NULL, state->mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd,
+		    (off_t)offset);
+	if (base == MAP_FAILED)
+		return -errno;
+	state->header = base;
+	state->slots = (void *)((char *)base + slots_offset());
+	state->places = (void *)((char *)base + places_offset());
+	state->fresh = state->header->magic != STATE_MAGIC;
+	if (!state->fresh) {
+		if (state->header->version != STATE_VERSION)
+			return -EPROTO;
+		apply_log(state->header);
+		return 0;
+	}
+	state->header->version = STATE_VERSION;
+	state->header->high = 2; /* slot 0 is no node; slot 1 is the root */
+	state->header->next_binding = 1;
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	if (state->header)
+		munmap(state->header, state->mapped);
+	*state = (struct state){0};
+}
+
+void state_set_ready(struct state *state)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	state->header->magic = STATE_MAGIC;
+}
+
+void state_stage(struct state *state, volatile void *field, size_t width, uint64_t value)
+{
+	struct state_header *h = state->header;
+
+	if (state->staged == STATE_LOG_WORDS)
+		abort();
+	h->log[state->staged].offset = (uint64_t)((volatile char *)field - (volatile char *)h);
+	h->log[state->staged].value = value;
+	h->log[state->staged].width = width;
+	state->staged++;
+}
+
+void state_commit(struct state *state)
+{
+	/* Only a kill can interrupt us, on the same memory: ordering the stores is enough. */
+	atomic_signal_fence(memory_order_seq_cst);
+	*(volatile uint32_t *)&state->header->log_count = state->staged;
+	atomic_signal_fence(memory_order_seq_cst);
+	apply_log(state->header);
+	state->staged = 0;
+}
+
+struct slot *state_slot(struct state *state, uint64_t node)
+{
+	uint32_t index = (uint32_t)node;
+	struct slot *slot;
+
+	if (index == 0 || index >= state->header->high)
+		return NULL;
+	slot = &state->slots[index];
+	return slot->generation == (uint32_t)(node >> 32) ? slot : NULL;
+}
+
+uint32_t state_index(const struct state *state, const struct slot *slot)
+{
+	return (uint32_t)(slot - state->slots);
+}
+
+uint64_t state_node(const struct state *state, const struct slot *slot)
+{
+	return (uint64_t)slot->generation << 32 | state_index(state, slot);
+}
+
+struct request_record *state_record(struct state *state, uint64_t unique)
+{
+	return &state->header->records[(unique >> 1) % STATE_RECORDS];
+}

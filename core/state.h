@@ -1,0 +1,133 @@
+/* The state area: what a restarted worker needs beyond the backing tree, in a memfd the supervisor keeps.
+ *
+ * Identity, what each number can and cannot tell:
+ *   slot        one inode the kernel knows (lookups > 0), or that core still owes something
+ *               (SLOT_FLUSH_DUE). Index into the table; reused.
+ *   node        what the kernel calls the inode: generation << 32 | slot index. A node whose generation
+ *               differs from its slot's is stale (ESTALE). Root is node 1: slot 1, generation 0.
+ *   file handle of the backing inode (name_to_handle_at): finds the inode in the tree again, by any
+ *               worker, whatever its names are; dead once the inode is gone.
+ *   ino         st_ino in the backing tree: unique among slots that are not SLOT_DEAD.
+ *   handles     open file descriptions on the FUSE inode (OPEN and CREATE minus RELEASE). With
+ *               passthrough it says nothing about views.
+ *   backing id  the kernel's name for the file that backs the inode's data; belongs to the FUSE
+ *               connection, survives workers; one per inode while any handle is open.
+ *   binding     our number for a bound external file whose descriptor the supervisor keeps.
+ *
+ * The worker may be killed between any two instructions. A change of several fields is staged, and made
+ * by state_commit(): a redo log that the next worker finishes. Fields of a free slot may be written
+ * directly: a slot comes to life only by a commit. */
+#ifndef MAPPINGFS_CORE_STATE_H
+#define MAPPINGFS_CORE_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define STATE_MAX_SLOTS	  (1U << 22)
+#define STATE_RECORDS	  1024U
+#define STATE_LOG_WORDS	  32U
+#define STATE_HANDLE_MAX  32U
+#define STATE_NAME_MAX	  255U
+
+enum {
+	SLOT_REGULAR = 1 << 0,
+	SLOT_DIRECTORY = 1 << 1,
+	SLOT_ORPHAN = 1 << 2,	 /* no name any more: kept under the orphans directory until FORGET */
+	SLOT_DEAD = 1 << 3,	 /* backing inode is gone: every use is ESTALE */
+	SLOT_TEMPORARY = 1 << 4, /* name goes with the last handle and view */
+	SLOT_SPARSE = 1 << 5,	 /* charged by pages, not by size */
+	SLOT_BOUND = 1 << 6,	 /* backed by an external file */
+	SLOT_READ_ONLY = 1 << 7, /* for everyone, root too */
+	SLOT_WATCHED = 1 << 8,	 /* `watch` is set on the backing file */
+	SLOT_WRITTEN = 1 << 9,	 /* was open for writing since the charge was last checked */
+	SLOT_FLUSH_DUE = 1 << 10,    /* last view went; not durable yet */
+	SLOT_FLUSH_UNTOLD = 1 << 11, /* a background flush failed and no fsync has returned it yet */
+	SLOT_USED = 1 << 12,	     /* had a handle since it became known: may have an end */
+};
+
+struct slot {
+	uint32_t generation;
+	uint32_t flags;
+	uint64_t lookups;
+	uint32_t handles;
+	uint32_t backing_id;
+	uint64_t ino;
+	uint64_t charged; /* this object's part of the sum of commits, bytes */
+	uint64_t binding;
+	uint64_t size; /* bound objects: the object's size, bytes */
+	uint64_t flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
+	int32_t flush_error; /* positive errno of the last flush */
+	uint32_t flush_failures;
+	int32_t watch;
+	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
+	uint16_t handle_length;
+	uint8_t handle[STATE_HANDLE_MAX];
+	uint64_t reserved[2];
+};
+_Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
+
+/* Where a name is, for trees whose inodes cannot be opened by handle. */
+struct slot_place {
+	uint64_t parent; /* node; 0: under the orphans directory */
+	char name[STATE_NAME_MAX + 1];
+};
+
+enum record_phase { RECORD_NONE, RECORD_STARTED, RECORD_DONE };
+
+/* What became of a kernel request, by its unique number. */
+struct request_record {
+	uint64_t unique;
+	uint64_t node;	/* DONE: the inode it answered with */
+	uint64_t before; /* what an operation notes before it acts, for its own second try */
+	uint32_t phase;
+	int32_t error;
+};
+
+struct state_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t high; /* slots at or above were never used */
+	uint64_t committed;	/* sum of all objects' charges, bytes */
+	uint64_t next_binding;
+	uint64_t binding_in_hand; /* being bound: the supervisor may hold it, no slot does yet */
+	uint64_t last_backing_id; /* the newest id the kernel gave */
+	uint32_t attaching;	  /* an attach is under way: its id may be lost with us */
+	uint32_t log_count;	  /* entries of `log` to be redone */
+	uint64_t flushes, flush_failures;
+	struct {
+		uint64_t offset; /* of the field, from the header */
+		uint64_t value;
+		uint64_t width;
+	} log[STATE_LOG_WORDS];
+	struct request_record records[STATE_RECORDS];
+};
+
+struct state {
+	struct state_header *header;
+	struct slot *slots;
+	struct slot_place *places;
+	size_t mapped;
+	uint32_t staged;
+	bool fresh; /* this process initialised it: no worker before us */
+};
+
+int state_open(struct state *state, int memfd, uint64_t offset);
+void state_close(struct state *state);
+/* The first worker has set everything up: from now on a new one continues instead. */
+void state_set_ready(struct state *state);
+
+void state_stage(struct state *state, volatile void *field, size_t width, uint64_t value);
+#define STAGE(state, field, value) \
+	state_stage((state), &(field), sizeof(field), (uint64_t)(value))
+void state_commit(struct state *state);
+
+/* NULL: stale or absurd node. */
+struct slot *state_slot(struct state *state, uint64_t node);
+uint64_t state_node(const struct state *state, const struct slot *slot);
+uint32_t state_index(const struct state *state, const struct slot *slot);
+
+struct request_record *state_record(struct state *state, uint64_t unique);
+
+#endif

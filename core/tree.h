@@ -1,0 +1,55 @@
+/* The backing tree: names, directories, attributes and file handles, on a real file system.
+ *
+ *   <base>/tree      what the mount shows
+ *   <base>/orphans   inodes without a name that the kernel still knows, named by their node
+ *
+ * How an inode is found again is decided once: by file handle where the process may
+ * (open_by_handle_at(2) needs CAP_DAC_READ_SEARCH, and a file system that can), otherwise by the place
+ * (parent node and name) kept in the state area. */
+#ifndef MAPPINGFS_CORE_TREE_H
+#define MAPPINGFS_CORE_TREE_H
+
+#include "core/fdcache.h"
+#include "core/state.h"
+
+#include <sys/stat.h>
+
+struct tree {
+	int base_fd, orphans_fd;
+	bool by_handle;
+	struct state *state;
+	struct fdcache directories; /* O_PATH */
+};
+
+/* try_handles: else places are used without asking the kernel. Creates tree/ and orphans/ if absent. */
+int tree_open(struct tree *tree, int base_fd, struct state *state, bool try_handles);
+void tree_close(struct tree *tree);
+
+/* Fills slot's ino, handle (or place), and the type flags. dirfd: of parent's directory. */
+int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t parent, const char *name,
+		  const struct stat *st);
+void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const char *name);
+
+/* Borrowed O_PATH descriptor of a directory, or -errno. Valid until the next tree_ call but one:
+ * two may be held at once. */
+int tree_directory(struct tree *tree, struct slot *slot);
+void tree_forget(struct tree *tree, struct slot *slot); /* drops what is cached of it */
+
+/* Owned descriptor of the slot's inode, or -errno. Symbolic links are never followed. */
+int tree_open_inode(struct tree *tree, struct slot *slot, int flags);
+int tree_stat(struct tree *tree, struct slot *slot, struct stat *st);
+
+/* "/proc/self/fd/N" of an O_PATH descriptor: for the calls that take only paths. */
+struct tree_path {
+	char text[32];
+};
+struct tree_path tree_fd_path(int fd);
+
+/* Keeps an inode that loses its name alive under orphans/. The name is given up there. */
+int tree_orphan_move(struct tree *tree, uint64_t node, int dirfd, const char *name);
+int tree_orphan_link(struct tree *tree, uint64_t node, int dirfd, const char *name);
+int tree_orphan_remove(struct tree *tree, uint64_t node, bool directory);
+/* Calls keep() for each orphan; those it refuses (all, if NULL) are removed. */
+int tree_orphan_sweep(struct tree *tree, bool (*keep)(void *context, uint64_t node), void *context);
+
+#endif

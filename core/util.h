@@ -1,0 +1,63 @@
+/* Small helpers every room may use: cleanup attributes, arithmetic, time. */
+#ifndef MAPPINGFS_CORE_UTIL_H
+#define MAPPINGFS_CORE_UTIL_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#define PAGE_BYTES 4096ULL
+
+/* Closes a descriptor at the end of its scope; errno is kept. */
+static inline void cleanup_close(int *fd)
+{
+	int saved = errno;
+	if (*fd >= 0)
+		close(*fd);
+	errno = saved;
+}
+
+static inline void cleanup_free(void *p)
+{
+	int saved = errno;
+	free(*(void **)p);
+	errno = saved;
+}
+
+#define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
+#define AUTO_FREE  __attribute__((cleanup(cleanup_free)))
+
+/* Takes the descriptor out of an AUTO_CLOSE variable: the caller owns it now. */
+static inline int steal_fd(int *fd)
+{
+	int got = *fd;
+	*fd = -1;
+	return got;
+}
+
+/* -1 with errno becomes -errno; anything else is passed on. */
+static inline int neg_errno(int rc)
+{
+	return rc < 0 ? -errno : rc;
+}
+
+static inline uint64_t page_round_up(uint64_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,153 @@
+/* One request over the control socket. Each has a connection of its own, so that threads share nothing.
+ * The supervisor keeps the listening socket: while a worker is replaced connect(2) waits in its
+ * backlog, and only a connection that was being served breaks. Requests are idempotent. */
+#include "fs/client/internal.h"
+
+#include "core/util.h"
+#include "fs/fdpass.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum {
+	RETRY_SECONDS = 10,
+	ANSWER_SECONDS = 120, /* a whole /proc is read for `who`; a bound file may be grown */
+	FIRST_PAUSE_US = 500,
+	LONGEST_PAUSE_US = 200000,
+};
+
+struct wire_request mapping_wire_request(enum wire_type type, uint32_t flags, uint64_t size)
+{
+	return (struct wire_request){.magic = WIRE_MAGIC,
+				     .version = WIRE_VERSION,
+				     .type = (uint16_t)type,
+				     .length = sizeof(struct wire_request),
+				     .flags = flags,
+				     .size = size};
+}
+
+/* Through /proc, since a mount point can be longer than a socket address. */
+static int connect_to(const char *path)
+{
+	AUTO_CLOSE int socket_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	AUTO_CLOSE int path_fd = open(path, O_PATH | O_CLOEXEC);
+	const struct timeval connecting = {.tv_sec = RETRY_SECONDS};
+	const struct timeval answering = {.tv_sec = ANSWER_SECONDS};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (path_fd < 0 || socket_fd < 0)
+		return -errno;
+	setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &connecting, sizeof connecting);
+	setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &answering, sizeof answering);
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", path_fd);
+	while (connect(socket_fd, (const struct sockaddr *)&address, sizeof address) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return steal_fd(&socket_fd);
+}
+
+static int receive(int socket_fd, struct wire_reply *reply, int *answer_fd)
+{
+	int fd = -1;
+	size_t count;
+	ssize_t got = fdpass_receive(socket_fd, reply, sizeof *reply, 0, &fd, 1, &count, NULL, NULL);
+
+	/* A reset can overtake a last word. */
+	if (got == -ECONNRESET)
+		got = fdpass_receive(socket_fd, reply, sizeof *reply, MSG_DONTWAIT, &fd, 1, &count,
+				     NULL, NULL);
+	if (got == -EAGAIN)
+		return -ETIMEDOUT;
+	if (got <= 0)
+		return got ? (int)got : -ECONNRESET;
+	if ((size_t)got != sizeof *reply || reply->magic != WIRE_MAGIC ||
+	    reply->version != WIRE_VERSION || reply->length != sizeof *reply) {
+		if (count)
+			close(fd);
+		return -EPROTO;
+	}
+	reply->text[sizeof reply->text - 1] = '\0';
+	*answer_fd = count ? fd : -1;
+	return 0;
+}
+
+static int attempt(const char *path, const struct wire_request *request, const int *fds,
+		   size_t count, struct wire_reply *reply, int *answer_fd)
+{
+	AUTO_CLOSE int socket_fd = connect_to(path);
+	int rc;
+
+	if (socket_fd < 0)
+		return socket_fd;
+	rc = fdpass_send(socket_fd, request, sizeof *request, 0, fds, count);
+	/* Turned away at the door: the reply may say why. */
+	if (rc && rc != -EPIPE && rc != -ECONNRESET)
+		return rc;
+	return receive(socket_fd, reply, answer_fd);
+}
+
+static bool is_broken_connection(int rc)
+{
+	return rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -EPIPE || rc == -EAGAIN;
+}
+
+static int fail_to_reach(const struct mapping_mount *mount, int code, struct mapping_error *error)
+{
+	if (code == EACCES)
+		return mapping_fail_errno(error, code, "cannot connect to the control socket");
+	if (code == ENOENT)
+		return mapping_fail(error, code,
+				    "the control socket %s is not there; this needs it: "
+				    "make it visible here, or ask from where it is",
+				    mount->socket_path);
+	if (code == ENOTCONN)
+		return mapping_fail_errno(error, code, "cannot ask the file system");
+	return mapping_fail(error, code,
+			    "the file system does not answer on its control socket: %s; "
+			    "look at its log, or mount it again",
+			    strerrordesc_np(code));
+}
+
+static int ask(const struct mapping_mount *mount, const struct wire_request *request,
+	       const int *fds, size_t count, struct wire_reply *reply, int *answer_fd)
+{
+	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + RETRY_SECONDS * 1000000000ULL;
+	useconds_t pause_us = FIRST_PAUSE_US;
+	int rc;
+
+	for (;;) {
+		rc = attempt(mount->socket_path, request, fds, count, reply, answer_fd);
+		if (!is_broken_connection(rc) || clock_ns(CLOCK_MONOTONIC) >= end)
+			return rc;
+		usleep(pause_us);
+		pause_us = pause_us * 2 < LONGEST_PAUSE_US ? pause_us * 2 : LONGEST_PAUSE_US;
+	}
+}
+
+int mapping_request(const struct mapping_mount *mount, const struct wire_request *request,
+		    const int *fds, size_t count, int *answer_fd, struct mapping_error *error)
+{
+	AUTO_CLOSE int fd = -1;
+	struct wire_reply reply;
+	int rc;
+
+	if (!mount->socket_path)
+		return mapping_fail(error, ENOTCONN,
+				    "the control socket is not visible here, and this needs it; bind "
+				    "MOUNT/.control into this container, or ask outside of it");
+	rc = ask(mount, request, fds, count, &reply, &fd);
+	if (rc)
+		return fail_to_reach(mount, -rc, error);
+	if (reply.error > 0 && reply.text[0])
+		return mapping_fail(error, reply.error, "%s", reply.text);
+	if (reply.error)
+		return mapping_fail_errno(error, reply.error > 0 ? reply.error : EPROTO, "refused");
+	if (answer_fd && fd < 0)
+		return mapping_fail(error, EPROTO, "the file system sent no answer");
+	if (answer_fd)
+		*answer_fd = steal_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,116 @@
+/* Shared by the files of the control socket's server side. One thread, but for what jobs do.
+ *
+ * Who keeps what alive: control_create() holds one reference on struct control, every job under way
+ * another. A client is referenced by its connection and by the request being worked on: a peer that
+ * leaves takes the connection away, not the memory. */
+#ifndef MAPPINGFS_FS_CONTROL_INTERNAL_H
+#define MAPPINGFS_FS_CONTROL_INTERNAL_H
+
+#include "core/jobs.h"
+#include "fs/control.h"
+#include "fs/loop.h"
+#include "fs/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Descriptors of one user that may wait for being closed before no more are taken from this user. */
+#define CONTROL_MAX_UNCLOSED 64
+
+struct control_client {
+	struct loop_source source;
+	struct control *control;
+	struct control_client *previous, *next;
+	unsigned references;
+	bool connected;
+	uid_t uid; /* the kernel's word (SO_PEERCRED) */
+	gid_t gid;
+	bool has_reply; /* not sent yet: the peer does not read */
+	struct wire_reply reply;
+	int reply_fd; /* owned, -1: none */
+};
+
+/* What a request is answered with. fd is owned; -1: none. */
+struct control_answer {
+	int error; /* 0 or a positive errno */
+	int fd;
+	char text[WIRE_TEXT_MAX];
+};
+
+enum { CONTROL_ANSWERED, CONTROL_LATER };
+
+struct control_request {
+	struct wire_request wire;
+	int fds[WIRE_MAX_FDS]; /* the receiver's: a handler borrows them */
+};
+
+/* One kind of descriptor to close in a job, one job at a time. */
+struct control_closer {
+	struct job job;
+	struct control *control;
+	struct control_unclosed {
+		int fd;
+		uid_t uid;
+	} *waiting, *closing;
+	size_t waiting_count, closing_count;
+	bool running;
+};
+
+enum { CLOSER_ORDINARY, CLOSER_SUSPECT, CLOSER_COUNT };
+
+struct control_who;
+
+struct control {
+	struct control_config config;
+	unsigned references;
+	bool destroyed;
+	struct loop_source listener, retry;
+	bool paused; /* no descriptor was left to accept with: the retry timer has been started */
+	struct control_client *clients;
+	size_t client_count;
+	struct control_who *who_first, *who_last; /* waiting; one scan runs at a time */
+	bool who_running;
+	struct control_closer closers[CLOSER_COUNT];
+};
+
+struct control *control_ref(struct control *control);
+void control_unref(struct control *control);
+
+/* --- control_client.c --- */
+void control_client_create(struct control *control, int fd); /* owns fd, also on failure */
+struct control_client *control_client_ref(struct control_client *client);
+void control_client_unref(struct control_client *client);
+void control_client_disconnect(struct control_client *client);
+/* Sends it, now or as soon as the peer reads. Takes answer->fd. */
+void control_client_answer(struct control_client *client, uint16_t type,
+			   struct control_answer *answer);
+void control_reply_init(struct wire_reply *reply, uint16_t type, int error, const char *text);
+
+/* --- control_request.c --- */
+/* CONTROL_LATER: the handler took a reference on client and answers by itself. */
+int control_handle(struct control_client *client, const struct control_request *request,
+		   struct control_answer *answer);
+int control_fail(struct control_answer *answer, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* --- control_who.c --- */
+int control_who(struct control_client *client, uint64_t node, struct control_answer *answer);
+void control_who_finish(struct control *control); /* drops what waits */
+
+/* --- control_fd.c: looking at received descriptors without a request to any file system --- */
+/* Both: 0 or a positive errno and *why. */
+int control_object_node(const struct control *control, int fd, uint64_t *node, const char **why);
+int control_check_external(const struct control *control, int fd, const char **why);
+bool control_fd_is_path(int fd);
+bool control_fd_is_fuse(int fd);
+/* A sealed memory file with the text; -errno. */
+int control_text_fd(const char *text);
+
+/* --- control_close.c --- */
+void control_close_init(struct control *control);
+void control_close_finish(struct control *control);
+void control_discard(struct control *control, int fd, uid_t uid); /* owns fd */
+bool control_may_take_fds(const struct control *control, uid_t uid);
+
+#endif

@@ -1,0 +1,97 @@
+/* What the supervisor hands to every worker it starts: descriptors at fixed numbers, and one shared
+ * structure at the beginning of the state area (a memfd both map).
+ *
+ * Ownership: the supervisor holds every descriptor named here for the life of the mount; a worker
+ * gets duplicates by inheritance and may close its own freely. `config` is written once, before the
+ * first worker starts. `live` is written by the side named beside each field.
+ *
+ * The supervisor includes this header and nothing of core or libfuse. */
+#ifndef MAPPINGFS_FS_HANDOVER_H
+#define MAPPINGFS_FS_HANDOVER_H
+
+#include <stdint.h>
+
+#define HANDOVER_MAGIC	 0x3153464dU /* "MFS1" */
+#define HANDOVER_VERSION 1U
+
+/* Descriptor numbers in a worker after exec. */
+enum {
+	HANDOVER_FD_FUSE = 3,	 /* /dev/fuse, O_NONBLOCK */
+	HANDOVER_FD_STATE = 4,	 /* memfd: struct handover, then core's state at HANDOVER_STATE_OFFSET */
+	HANDOVER_FD_TREE = 5,	 /* directory (opened O_RDONLY|O_DIRECTORY): root of the backing area */
+	HANDOVER_FD_NOTIFY = 6,	 /* inotify instance, O_NONBLOCK: outlives workers */
+	HANDOVER_FD_CONTROL = 7, /* SOCK_SEQPACKET listening socket of `.control`, O_NONBLOCK */
+	HANDOVER_FD_CHANNEL = 8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
+	HANDOVER_FD_FIRST_BOUND = 16, /* descriptors of bound external files are at or above this */
+};
+
+#define HANDOVER_STATE_OFFSET (2ULL << 20) /* core's own state begins here in the memfd */
+#define HANDOVER_MAX_BOUND    16384
+
+enum data_mode { DATA_MODE_AUTO, DATA_MODE_PASSTHROUGH, DATA_MODE_CACHED };
+enum default_lifetime { DEFAULT_LIFETIME_PERMANENT, DEFAULT_LIFETIME_TEMPORARY };
+
+enum {
+	HANDOVER_ALLOW_OTHER = 1 << 0,
+	HANDOVER_DEBUG = 1 << 1,      /* -d */
+	HANDOVER_FOREGROUND = 1 << 2, /* log to standard error */
+	HANDOVER_STORE = 1 << 3,      /* tree is a persistent directory given by store=DIR */
+	HANDOVER_ROOTLESS = 1 << 4,   /* mounted by fusermount3; no passthrough */
+	HANDOVER_READ_ONLY = 1 << 5,  /* mounted ro */
+};
+
+/* Exit statuses of a worker that mean something to the supervisor; any other end is a death and
+ * another worker is started. */
+enum {
+	WORKER_EXIT_UNMOUNTED = 0, /* /dev/fuse said ENODEV: the file system is gone */
+	WORKER_EXIT_FATAL = 3,	   /* cannot ever work here; reason is in live.fatal_reason */
+};
+
+struct handover {
+	uint32_t magic;
+	uint32_t version;
+	struct {
+		uint32_t data_mode;    /* enum data_mode, as asked for */
+		uint32_t lifetime;     /* enum default_lifetime */
+		uint32_t flags;	       /* HANDOVER_* */
+		uint32_t poll_usec;    /* longest busy wait for the next request; 0: never */
+		uint64_t limit;	       /* bytes that may be committed; 0: no limit (store=DIR only) */
+		uint32_t root_mode;    /* permission bits of the mount's root */
+		uint32_t root_uid, root_gid;
+		uint32_t device_major, device_minor; /* st_dev of the mount, from mountinfo */
+		uint64_t mounted_at;   /* CLOCK_REALTIME, nanoseconds */
+		int32_t supervisor_pid;
+		char mountpoint[4096]; /* absolute, resolved */
+		char source[256];
+		char store[4096];      /* absolute; empty without store= */
+	} config;
+	struct {
+		uint32_t restarts;	/* supervisor: workers started after the first */
+		int32_t worker_pid;	/* supervisor */
+		uint32_t answered_init; /* worker: 1 once INIT has been answered */
+		uint32_t mode;		/* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
+		char mode_reason[256];	/* worker: one sentence */
+		char fatal_reason[256]; /* worker: before WORKER_EXIT_FATAL */
+	} live;
+	/* Bound external files. Entry i is free while id is 0. The supervisor writes fd and then id when
+	 * it takes a descriptor (HOLD), and id = 0 when it lets go (DROP). fd is the number in every
+	 * worker started after that; the worker that sent HOLD keeps using its own. */
+	struct {
+		uint64_t id;
+		int32_t fd;
+		int32_t reserved;
+	} bound[HANDOVER_MAX_BOUND];
+};
+
+/* Messages on the channel. HOLD carries exactly one descriptor by SCM_RIGHTS; the supervisor owns its
+ * copy. Every HOLD and DROP is answered by a message of the same type and id with error set
+ * (0, or a positive errno: EMFILE no room). READY is not answered. */
+enum channel_type { CHANNEL_READY = 1, CHANNEL_HOLD = 2, CHANNEL_DROP = 3 };
+
+struct channel_message {
+	uint32_t type;
+	int32_t error;
+	uint64_t id;
+};
+
+#endif

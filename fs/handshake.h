@@ -1,0 +1,16 @@
+/* The INIT exchange: what libfuse 3.14 does not know is added to its answer. Pure: no I/O. */
+#ifndef MAPPINGFS_FS_HANDSHAKE_H
+#define MAPPINGFS_FS_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Does the kernel that sent this INIT request (header included) offer passthrough? */
+bool handshake_offers_passthrough(const void *request, size_t length);
+
+/* Completes libfuse's INIT answer (the bytes after the header). */
+void handshake_complete(const void *request, size_t length, void *answer, size_t answer_length,
+			bool passthrough);
+
+#endif

@@ -1,0 +1,100 @@
+/* Errands: what has to go through the mount, or can wait for it. A worker has to answer, and may
+ * die doing so; a child waits for the next one, and the supervisor is free to start it. The exit
+ * status is an errno. */
+#include "core/util.h"
+#include "fs/supervisor.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONTROL_NAME ".control"
+
+/* A persistent store may still have that of a daemon that was killed. */
+static void clear_stale(int root, const char *name)
+{
+	struct stat st;
+
+	if (!fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    (S_ISSOCK(st.st_mode) || S_ISLNK(st.st_mode)))
+		unlinkat(root, name, 0);
+}
+
+/* The socket pins the mount it is bound through. That must not be the one people unmount, so it is
+ * bound through a clone that is attached nowhere. */
+static int bind_inside(const struct supervisor *s)
+{
+	AUTO_CLOSE int tree =
+	    open_tree(AT_FDCWD, s->mount.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+
+	if (tree < 0)
+		return errno;
+	if (s->mount.read_only &&
+	    mount_setattr(tree, "", AT_EMPTY_PATH, &writable, sizeof writable))
+		return errno;
+	clear_stale(tree, CONTROL_NAME);
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" CONTROL_NAME, tree);
+	umask(0111);
+	if (bind(s->control_fd, (struct sockaddr *)&address, sizeof address) ||
+	    fchmodat(tree, CONTROL_NAME, 0666, 0))
+		return errno;
+	return 0;
+}
+
+static int link_to_outside(const struct supervisor *s)
+{
+	AUTO_CLOSE int root = open(s->mount.point, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return errno;
+	clear_stale(root, CONTROL_NAME);
+	return symlinkat(s->control_path, root, CONTROL_NAME) ? errno : 0;
+}
+
+static int take_down(const struct supervisor *s, bool force)
+{
+	int rc;
+
+	if (!force && s->backing.store[0]) { /* names outlive us: this one shall not */
+		AUTO_CLOSE int root = open(s->mount.point, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		clear_stale(root, CONTROL_NAME);
+	}
+	rc = mount_detach(&s->mount, force);
+	return rc == -ENOENT ? 0 : -rc; /* somebody was faster */
+}
+
+/* In the child: Ctrl-C on the terminal ends the supervisor, not its errands. */
+static pid_t fork_errand(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		setpgid(0, 0);
+	return neg_errno(pid);
+}
+
+pid_t errand_bind(struct supervisor *s)
+{
+	pid_t pid = fork_errand();
+
+	if (!pid)
+		_exit(s->control_path[0] ? link_to_outside(s) : bind_inside(s));
+	return pid;
+}
+
+pid_t errand_unmount(struct supervisor *s, bool force)
+{
+	pid_t pid = fork_errand();
+
+	if (!pid)
+		_exit(take_down(s, force));
+	return pid;
+}

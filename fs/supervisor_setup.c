@@ -1,0 +1,216 @@
+#include "core/log.h"
+#include "core/util.h"
+#include "fs/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from);
+}
+
+/* One descriptor for each bound file, here and in every worker. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int supervisor_control_socket(void)
+{
+	return neg_errno(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+/* Rootless: nothing can be bound through a mount of its own, so the socket stands outside and a
+ * symbolic link in the mount leads there. */
+static int bind_outside(struct supervisor *s)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/control",
+			      s->backing.private_path);
+
+	if (length >= (int)sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	copy_text(s->control_path, sizeof s->control_path, address.sun_path);
+	if (bind(s->control_fd, (struct sockaddr *)&address, sizeof address) ||
+	    chmod(address.sun_path, 0666))
+		return -errno;
+	return 0;
+}
+
+static int make_state(struct supervisor *s)
+{
+	s->state_fd = memfd_create("mappingfs-state", MFD_CLOEXEC);
+	if (s->state_fd < 0 || ftruncate(s->state_fd, HANDOVER_STATE_OFFSET))
+		return -errno;
+	s->shared =
+	    mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE, MAP_SHARED, s->state_fd, 0);
+	if (s->shared == MAP_FAILED) {
+		s->shared = NULL;
+		return -errno;
+	}
+	s->bound = calloc(HANDOVER_MAX_BOUND, sizeof *s->bound);
+	return s->bound ? 0 : -ENOMEM;
+}
+
+static uint32_t handover_flags(const struct supervisor *s)
+{
+	const struct options *o = s->options;
+	uint32_t flags = 0;
+
+	if (o->allow_other)
+		flags |= HANDOVER_ALLOW_OTHER;
+	if (o->debug)
+		flags |= HANDOVER_DEBUG;
+	if (o->foreground)
+		flags |= HANDOVER_FOREGROUND;
+	if (o->store)
+		flags |= HANDOVER_STORE;
+	if (s->mount.read_only)
+		flags |= HANDOVER_READ_ONLY;
+	/* Root of a container's own user namespace can mount, and not much more. */
+	if (!mount_as_root() || !mount_initial_userns())
+		flags |= HANDOVER_ROOTLESS;
+	return flags;
+}
+
+static void fill_handover(struct supervisor *s)
+{
+	const struct options *o = s->options;
+	struct handover *h = s->shared;
+
+	h->magic = HANDOVER_MAGIC;
+	h->version = HANDOVER_VERSION;
+	h->config.data_mode = (uint32_t)o->data_mode;
+	h->config.lifetime = (uint32_t)o->lifetime;
+	h->config.flags = handover_flags(s);
+	h->config.poll_usec = o->poll_usec;
+	h->config.limit = o->size;
+	h->config.root_mode = (uint32_t)o->root_mode;
+	h->config.root_uid = (uint32_t)o->uid;
+	h->config.root_gid = (uint32_t)o->gid;
+	h->config.device_major = s->mount.device_major;
+	h->config.device_minor = s->mount.device_minor;
+	h->config.mounted_at = clock_ns(CLOCK_REALTIME);
+	h->config.supervisor_pid = getpid();
+	copy_text(h->config.mountpoint, sizeof h->config.mountpoint, s->mount.point);
+	copy_text(h->config.source, sizeof h->config.source, o->source);
+	copy_text(h->config.store, sizeof h->config.store, s->backing.store);
+}
+
+/* 0 or -errno */
+static int make_shared(struct supervisor *s)
+{
+	int rc = make_state(s);
+
+	if (rc)
+		return rc;
+	s->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (s->notify_fd < 0)
+		return -errno;
+	s->control_fd = supervisor_control_socket();
+	if (s->control_fd < 0)
+		return s->control_fd;
+	return mount_as_root() ? 0 : bind_outside(s);
+}
+
+static void init(struct supervisor *s)
+{
+	s->mount.fuse_fd = -1;
+	s->mount.id = -1;
+	s->backing = (struct backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
+	s->state_fd = s->notify_fd = s->control_fd = s->exec_fd = s->channel_fd = -1;
+	s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
+}
+
+/* The mount comes last: what fails before it leaves nothing that people see. */
+enum exit_code supervisor_setup(struct supervisor *s)
+{
+	enum exit_code code;
+	int rc;
+
+	init(s);
+	raise_fd_limit();
+	code = supervisor_loop_init(s);
+	if (!code)
+		code = mount_resolve(&s->mount, s->options);
+	if (code)
+		return code;
+	s->exec_fd = worker_find();
+	if (s->exec_fd < 0)
+		return EXIT_CODE_WORKER;
+	code = backing_open(&s->backing, s->options);
+	if (code)
+		return code;
+	rc = make_shared(s);
+	if (rc) {
+		log_error("preparing what workers share: %s", strerror(-rc));
+		return EXIT_CODE_MOUNT;
+	}
+	code = mount_attach(&s->mount, s->options);
+	if (code)
+		return code;
+	fill_handover(s);
+	if (chdir("/"))
+		log_debug("chdir: %m");
+	return EXIT_CODE_OK;
+}
+
+static void close_all(struct supervisor *s)
+{
+	int *const fds[] = {&s->state_fd, &s->notify_fd, &s->control_fd, &s->exec_fd};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	for (int i = 0; s->bound && i < HANDOVER_MAX_BOUND; i++) {
+		if (s->bound[i].id)
+			close(s->bound[i].fd);
+	}
+	free(s->bound);
+	s->bound = NULL;
+	if (s->shared)
+		munmap(s->shared, sizeof *s->shared);
+	s->shared = NULL;
+	channel_close(s);
+	supervisor_loop_finish(s);
+}
+
+static void end_child(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* The end, and the way back from a setup that failed half-way. /dev/fuse is closed first: after
+ * that nothing waits for an answer any more. */
+void supervisor_cleanup(struct supervisor *s)
+{
+	mount_finish(&s->mount);
+	end_child(s->worker);
+	end_child(s->binder);
+	end_child(s->unmounter);
+	close_all(s);
+	if (s->mount.id >= 0)
+		mount_detach(&s->mount, true); /* still there if the connection was cut */
+	backing_close(&s->backing);
+}

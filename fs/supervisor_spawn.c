@@ -1,0 +1,192 @@
+#include "core/log.h"
+#include "core/util.h"
+#include "fs/supervisor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_NOT_EXECUTED 127 /* by our own child, before it is a worker */
+
+/* Beside our own program, or where packages put what is not called by people. */
+int worker_find(void)
+{
+	static const char *const places[] = {
+	    "%s/mappingfs-worker",
+	    "%s/../libexec/mappingfs/mappingfs-worker",
+	};
+	char own[PATH_MAX], path[PATH_MAX + 64];
+	ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+	char *slash;
+
+	if (length < 0) {
+		log_error("/proc/self/exe: %m");
+		return -errno;
+	}
+	own[length] = '\0';
+	slash = strrchr(own, '/');
+	if (slash)
+		*slash = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		int fd;
+
+		snprintf(path, sizeof path, places[i], own);
+		fd = open(path, O_PATH | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	log_error("mappingfs-worker is neither in %s nor in %s/../libexec/mappingfs", own, own);
+	return -ENOENT;
+}
+
+/* --- in the child --- */
+
+static void default_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A daemon's worker says what it has to say to syslog, and through live.fatal_reason. */
+static int place_stdio(bool foreground)
+{
+	int null;
+
+	if (foreground)
+		return 0;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (null < 0 || dup2(null, fd) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Two steps, since a descriptor may sit where another has to go. */
+static int place_fixed(const struct supervisor *s, int channel)
+{
+	const struct {
+		int from, to;
+	} fixed[] = {
+	    {s->mount.fuse_fd, HANDOVER_FD_FUSE},   {s->state_fd, HANDOVER_FD_STATE},
+	    {s->backing.tree_fd, HANDOVER_FD_TREE}, {s->notify_fd, HANDOVER_FD_NOTIFY},
+	    {s->control_fd, HANDOVER_FD_CONTROL},   {channel, HANDOVER_FD_CHANNEL},
+	};
+	int aside[ARRAY_SIZE(fixed)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
+		if (aside[i] < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		if (dup2(aside[i], fixed[i].to) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Everything else we have is close-on-exec. */
+static int keep_bound(const struct supervisor *s)
+{
+	for (unsigned i = 0, left = s->bound_count; left; i++) {
+		if (!s->bound[i].id)
+			continue;
+		if (fcntl(s->bound[i].fd, F_SETFD, 0))
+			return -1;
+		left--;
+	}
+	return 0;
+}
+
+static void become_worker(struct supervisor *s, int channel)
+{
+	char *reason = s->shared->live.fatal_reason;
+	const char *argv[] = {"mappingfs-worker", s->mount.point, NULL};
+	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
+
+	default_signals();
+	setpgid(0, 0); /* Ctrl-C on the terminal is for the supervisor alone */
+	unsetenv("NOTIFY_SOCKET");
+	if (program >= 0 && !place_stdio(s->options->foreground) && !place_fixed(s, channel) &&
+	    !keep_bound(s))
+		execveat(program, "", (char *const *)argv, environ, AT_EMPTY_PATH);
+	snprintf(reason, sizeof s->shared->live.fatal_reason,
+		 "cannot execute mappingfs-worker: %m");
+	_exit(EXIT_NOT_EXECUTED);
+}
+
+/* --- in the supervisor --- */
+
+static int fork_worker(struct supervisor *s, int channel)
+{
+	pid_t pid;
+
+	if (s->started)
+		s->shared->live.restarts++;
+	pid = fork();
+	if (!pid)
+		become_worker(s, channel);
+	if (pid < 0)
+		return -errno;
+	s->started = true;
+	s->worker = pid;
+	s->worker_ready = false;
+	s->shared->live.worker_pid = pid;
+	log_debug("worker %d started", pid);
+	return 0;
+}
+
+int worker_start(struct supervisor *s)
+{
+	AUTO_CLOSE int theirs = -1;
+	int pair[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	s->channel_fd = pair[0];
+	theirs = pair[1];
+	rc = supervisor_watch_channel(s);
+	if (!rc)
+		rc = fork_worker(s, theirs);
+	if (rc)
+		channel_close(s);
+	return rc;
+}
+
+static void describe_end(struct supervisor *s, int status)
+{
+	char *out = s->last_end;
+	size_t size = sizeof s->last_end;
+
+	if (WIFSIGNALED(status))
+		snprintf(out, size, "worker %d was killed by signal %d (%s)", s->worker,
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) == WORKER_EXIT_FATAL ||
+		 WEXITSTATUS(status) == EXIT_NOT_EXECUTED)
+		snprintf(out, size, "%.*s", (int)sizeof s->shared->live.fatal_reason,
+			 s->shared->live.fatal_reason[0] ? s->shared->live.fatal_reason
+							 : "the worker says it cannot work here");
+	else
+		snprintf(out, size, "worker %d ended with status %d%s", s->worker,
+			 WEXITSTATUS(status), s->worker_ready ? "" : " before it answered");
+}
+
+void worker_ended(struct supervisor *s, int status)
+{
+	channel_close(s);
+	describe_end(s, status);
+	if (!s->worker_ready)
+		s->failures++;
+	s->worker = 0;
+	s->shared->live.worker_pid = 0;
+}

@@ -1,0 +1,230 @@
+#define FUSE_USE_VERSION 314
+#include "fs/transport.h"
+
+#include "core/log.h"
+#include "core/util.h"
+#include "fs/handshake.h"
+#include "fs/kernel.h"
+#include "fs/spin.h"
+
+#include <fuse3/fuse_lowlevel.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#define REQUESTS_A_TURN 128 /* then the other sources of the loop have theirs */
+
+struct transport {
+	struct loop_source source;
+	struct loop *loop;
+	struct transport_area *area;
+	struct transport_hooks hooks;
+	struct fuse_session *session;
+	struct spin spin;
+	uint64_t init_unique;
+	bool in_init;
+	bool swallow; /* INIT was answered by a former worker */
+};
+
+static struct fuse_in_header *header_of(struct transport *t)
+{
+	return (void *)t->area->request;
+}
+
+/* --- out --- */
+
+static ssize_t answer_init(struct transport *t, int fd, const struct iovec *iov, int count)
+{
+	uint8_t buffer[512];
+	size_t length = 0;
+	struct fuse_out_header *out = (void *)buffer;
+
+	for (int i = 0; i < count; i++) {
+		if (length + iov[i].iov_len > sizeof buffer)
+			return -1;
+		memcpy(buffer + length, iov[i].iov_base, iov[i].iov_len);
+		length += iov[i].iov_len;
+	}
+	t->in_init = false;
+	if (t->swallow)
+		return (ssize_t)length;
+	if (!out->error)
+		handshake_complete(t->area->init, t->area->init_length, buffer + sizeof *out,
+				   length - sizeof *out, t->hooks.passthrough(t->hooks.context));
+	if (write(fd, buffer, length) != (ssize_t)length)
+		return -1;
+	t->hooks.answered_init(t->hooks.context);
+	return (ssize_t)length;
+}
+
+/* Called by libfuse for every answer and notification, by notifications from other threads too. */
+static ssize_t transport_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct transport *t = *(struct transport **)userdata;
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	if (t->in_init && out->unique == t->init_unique)
+		return answer_init(t, fd, iov, count);
+	return writev(fd, iov, count);
+}
+
+/* libfuse wants one; we read ourselves. */
+static ssize_t transport_read(int fd, void *buffer, size_t size, void *userdata)
+{
+	(void)userdata;
+	return read(fd, buffer, size);
+}
+
+static const struct fuse_custom_io custom_io = {.writev = transport_writev,
+						.read = transport_read};
+
+/* --- in --- */
+
+static void process(struct transport *t, void *bytes, size_t length, bool resent)
+{
+	struct fuse_in_header *header = bytes;
+	struct fuse_buf buffer = {.mem = bytes, .size = length};
+
+	t->hooks.begin(t->hooks.context, header->unique & ~KERNEL_UNIQUE_RESEND,
+		       resent || (header->unique & KERNEL_UNIQUE_RESEND));
+	fuse_session_process_buf(t->session, &buffer);
+	/* From here on nobody needs to look at it again. */
+	*(volatile uint32_t *)&header->len = 0;
+}
+
+static void process_init(struct transport *t)
+{
+	struct fuse_in_header *header = (void *)t->area->init;
+
+	t->in_init = true;
+	t->init_unique = header->unique;
+	uint32_t length = header->len;
+	process(t, t->area->init, t->area->init_length, false);
+	header->len = length; /* it is read by every worker */
+}
+
+static void first_init(struct transport *t, size_t length)
+{
+	if (length > sizeof t->area->init)
+		length = sizeof t->area->init;
+	memcpy(t->area->init, t->area->request, length);
+	t->area->init_length = (uint32_t)length;
+	*(volatile uint32_t *)&header_of(t)->len = 0;
+	if (t->hooks.decide(t->hooks.context,
+			    handshake_offers_passthrough(t->area->init, length)))
+		process_init(t);
+}
+
+/* One request. False: none there, or the end. */
+static bool serve_one(struct transport *t)
+{
+	ssize_t length;
+
+	header_of(t)->len = 0;
+	length = read(t->source.fd, t->area->request, TRANSPORT_BUFFER_SIZE);
+	if (length < 0 && (errno == EINTR || errno == ENOENT))
+		return true;
+	if (length <= 0) {
+		if (length == 0 || errno == ENODEV || errno == EBADF)
+			t->hooks.ended(t->hooks.context);
+		return false;
+	}
+	if (header_of(t)->opcode == FUSE_INIT)
+		first_init(t, (size_t)length);
+	else
+		process(t, t->area->request, (size_t)length, false);
+	return true;
+}
+
+static void transport_ready(struct loop_source *source, uint32_t events)
+{
+	struct transport *t = CONTAINER_OF(source, struct transport, source);
+	int served = 0;
+
+	if ((events & EPOLLERR) && !(events & EPOLLIN)) {
+		t->hooks.ended(t->hooks.context);
+		return;
+	}
+	while (served < REQUESTS_A_TURN) {
+		if (serve_one(t)) {
+			served++;
+			spin_hit(&t->spin);
+		} else if (!served || !spin_again(&t->spin)) {
+			break;
+		}
+	}
+}
+
+int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, struct loop *loop,
+		     const struct fuse_lowlevel_ops *ops, size_t ops_size, void *userdata,
+		     const struct transport_hooks *hooks, struct transport **out)
+{
+	char *argv[] = {"mappingfs-worker", NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct transport *t = calloc(1, sizeof *t);
+	int rc;
+
+	if (!t)
+		return -ENOMEM;
+	*t = (struct transport){.source = {.fd = fd, .ready = transport_ready},
+				.loop = loop,
+				.area = area,
+				.hooks = *hooks};
+	spin_init(&t->spin, poll_usec);
+	t->session = fuse_session_new(&args, ops, ops_size, userdata);
+	fuse_opt_free_args(&args);
+	rc = t->session ? fuse_session_custom_io(t->session, &custom_io, fd) : -EINVAL;
+	if (rc == 0)
+		rc = loop_add(loop, &t->source, EPOLLIN);
+	if (rc < 0) {
+		transport_destroy(t);
+		return rc;
+	}
+	*out = t;
+	return 0;
+}
+
+void transport_destroy(struct transport *t)
+{
+	if (!t)
+		return;
+	if (t->session)
+		fuse_session_destroy(t->session);
+	free(t);
+}
+
+struct fuse_session *transport_session(struct transport *t)
+{
+	return t->session;
+}
+
+/* What the former worker had read and is not sent again by the kernel. */
+static void take_over_request(struct transport *t, bool resend_works)
+{
+	struct fuse_in_header *header = header_of(t);
+	bool forget = header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
+
+	if (!header->len)
+		return;
+	if (forget || (!resend_works && header->opcode != FUSE_INIT))
+		process(t, t->area->request, header->len, true);
+	header->len = 0;
+}
+
+int transport_resume(struct transport *t, bool init_was_answered)
+{
+	struct fuse_out_header resend = {.len = sizeof resend, .error = KERNEL_NOTIFY_RESEND};
+	bool works;
+
+	if (!t->area->init_length)
+		return 0;
+	t->swallow = init_was_answered;
+	process_init(t);
+	if (!init_was_answered)
+		return 0;
+	works = write(t->source.fd, &resend, sizeof resend) == sizeof resend;
+	if (!works)
+		log_warn("the kernel cannot send requests again (%m): taking over the one in hand");
+	take_over_request(t, works);
+	return 0;
+}

@@ -1,0 +1,76 @@
+#include "fs/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int refuse(const char **why, int error, const char *text)
+{
+	*why = text;
+	return error;
+}
+
+static int check_configure(const struct wire_request *request, size_t fds, const char **why)
+{
+	const uint32_t flags = request->flags;
+
+	if (flags & ~(uint32_t)WIRE_FLAGS_ALL)
+		return refuse(why, EINVAL, "unknown flags in the request");
+	if ((flags & WIRE_TEMPORARY) && (flags & WIRE_PERMANENT))
+		return refuse(why, EINVAL, "an object is either temporary or permanent, not both");
+	if ((flags & WIRE_SPARSE) && (flags & WIRE_BIND))
+		return refuse(why, EINVAL, "sparse is for memory, not for an object bound to a file");
+	if ((flags & WIRE_READ_ONLY) && !(flags & WIRE_BIND))
+		return refuse(why, EINVAL, "read-only is for objects bound to a file");
+	if (!(flags & WIRE_SET_SIZE) && request->size)
+		return refuse(why, EINVAL, "a size is given but not asked for");
+	if ((flags & WIRE_SET_SIZE) && !request->size)
+		return refuse(why, EINVAL, "a size of 0; give 1 byte or more");
+	if (request->size > INT64_MAX)
+		return refuse(why, EFBIG, "the size is larger than any file can be");
+	if (fds != (flags & WIRE_BIND ? 2U : 1U))
+		return refuse(why, EINVAL,
+			      "wrong number of descriptors: the object, and with a file to bind that file");
+	return 0;
+}
+
+static int check_plain(const struct wire_request *request, size_t fds, size_t wanted,
+		       const char **why)
+{
+	if (request->flags || request->size)
+		return refuse(why, EINVAL, "flags and size are not for this type of request");
+	if (fds != wanted)
+		return refuse(why, EINVAL,
+			      wanted ? "wrong number of descriptors: one is wanted, the object"
+				     : "wrong number of descriptors: none is wanted");
+	return 0;
+}
+
+int wire_check_request(const void *bytes, size_t length, size_t fds, struct wire_request *out,
+		       const char **why)
+{
+	*why = "";
+	if (length > WIRE_MAX_REQUEST)
+		return refuse(why, EMSGSIZE, "the message is too long");
+	if (length < offsetof(struct wire_request, length))
+		return refuse(why, EINVAL, "the message is cut short");
+	memset(out, 0, sizeof *out);
+	memcpy(out, bytes, length < sizeof *out ? length : sizeof *out);
+	if (out->magic != WIRE_MAGIC)
+		return refuse(why, EPROTO, "this is not a message of mappingfs");
+	if (out->version != WIRE_VERSION)
+		return refuse(why, EPROTONOSUPPORT,
+			      "another version of the protocol; use the mapctl or the library that "
+			      "came with this mappingfs");
+	if (length != sizeof *out || out->length != sizeof *out)
+		return refuse(why, EINVAL, "the message's length is wrong");
+	switch (out->type) {
+	case WIRE_STATUS:
+		return check_plain(out, fds, 0, why);
+	case WIRE_WHO:
+		return check_plain(out, fds, 1, why);
+	case WIRE_CONFIGURE:
+		return check_configure(out, fds, why);
+	default:
+		return refuse(why, EOPNOTSUPP, "unknown type of request");
+	}
+}

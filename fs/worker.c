@@ -1,0 +1,310 @@
+/* The worker: takes what the supervisor hands over, wires the rooms together, and serves until the file
+ * system is unmounted or it is killed. Everything that must survive it lives in the state area. */
+#define FUSE_USE_VERSION 314
+#include "fs/worker.h"
+
+#include "core/log.h"
+#include "core/util.h"
+#include "fs/control.h"
+#include "fs/ops.h"
+#include "fs/passthrough.h"
+
+#include <fcntl.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+
+#define TRANSPORT_AREA_OFFSET (512ULL << 10) /* behind struct handover, before core's state */
+_Static_assert(sizeof(struct handover) <= TRANSPORT_AREA_OFFSET, "the handover fits");
+_Static_assert(TRANSPORT_AREA_OFFSET + sizeof(struct transport_area) <= HANDOVER_STATE_OFFSET,
+	       "the transport's area fits");
+
+static _Noreturn void fatal(struct handover *h, const char *what, int rc)
+{
+	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what,
+		 strerror(-rc));
+	log_error("%s", h->live.fatal_reason);
+	_exit(WORKER_EXIT_FATAL);
+}
+
+static struct handover *map_handover(void)
+{
+	struct handover *h;
+
+	h = mmap(NULL, HANDOVER_STATE_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, HANDOVER_FD_STATE,
+		 0);
+	if (h == MAP_FAILED || h->magic != HANDOVER_MAGIC || h->version != HANDOVER_VERSION)
+		return NULL;
+	return h;
+}
+
+/* --- mode --- */
+
+static bool can_pass_through(const struct handover *h, bool offered, const char **reason)
+{
+	*reason = "asked for with mode=cached";
+	if (h->config.data_mode == DATA_MODE_CACHED)
+		return false;
+	*reason = "mounted by an ordinary user: registering backing files needs CAP_SYS_ADMIN";
+	if ((h->config.flags & HANDOVER_ROOTLESS) || !passthrough_permitted())
+		return false;
+	*reason = "the kernel does not offer FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH)";
+	if (!offered)
+		return false;
+	*reason = "the kernel offers FUSE passthrough and we may use it";
+	return true;
+}
+
+static bool start_core(struct worker *worker);
+
+/* INIT has come for the first time: now the kernel's offer is known. */
+static bool decide_mode(void *context, bool offered)
+{
+	struct worker *worker = context;
+	struct handover *h = worker->handover;
+	const char *reason;
+
+	worker->passthrough = can_pass_through(h, offered, &reason);
+	snprintf(h->live.mode_reason, sizeof h->live.mode_reason, "%s", reason);
+	if (!worker->passthrough && h->config.data_mode == DATA_MODE_PASSTHROUGH) {
+		snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason,
+			 "mode=passthrough cannot be had: %s", reason);
+		loop_stop(worker->loop, WORKER_EXIT_FATAL);
+		return false;
+	}
+	h->live.mode = worker->passthrough ? DATA_MODE_PASSTHROUGH : DATA_MODE_CACHED;
+	log_info("%s: %s mode: %s", h->config.mountpoint,
+		 worker->passthrough ? "passthrough" : "cached", reason);
+	return start_core(worker);
+}
+
+/* --- core --- */
+
+static void core_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, core_source);
+
+	(void)events;
+	core_dispatch(worker->core);
+}
+
+static size_t inherited(const struct handover *h, struct core_bound_fd *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < HANDOVER_MAX_BOUND; i++)
+		if (h->bound[i].id)
+			out[count++] = (struct core_bound_fd){.id = h->bound[i].id,
+							      .fd = h->bound[i].fd};
+	return count;
+}
+
+static bool start_core(struct worker *worker)
+{
+	struct handover *h = worker->handover;
+	struct core_bound_fd *bound = calloc(HANDOVER_MAX_BOUND, sizeof *bound);
+	struct core_config config = {
+		.tree_fd = HANDOVER_FD_TREE,
+		.notify_fd = worker->passthrough ? HANDOVER_FD_NOTIFY : -1,
+		.state_fd = HANDOVER_FD_STATE,
+		.state_offset = HANDOVER_STATE_OFFSET,
+		.limit = h->config.limit,
+		.temporary = h->config.lifetime == DEFAULT_LIFETIME_TEMPORARY,
+		.rootless = h->config.flags & HANDOVER_ROOTLESS,
+		.root_mode = h->config.root_mode,
+		.root_uid = h->config.root_uid,
+		.root_gid = h->config.root_gid,
+		.device_major = h->config.device_major,
+		.device_minor = h->config.device_minor,
+		.listener = {.name_gone = notify_name_gone,
+			     .hold = channel_hold,
+			     .drop = channel_drop,
+			     .context = worker},
+		.bound = bound,
+	};
+	int rc;
+
+	if (!bound)
+		fatal(h, "cannot start", -ENOMEM);
+	config.bound_count = inherited(h, bound);
+	if (worker->passthrough)
+		config.data = (struct core_data_path){.attach = passthrough_attach,
+						      .detach = passthrough_detach,
+						      .context = &worker->fuse_fd};
+	rc = core_create(&config, &worker->core);
+	free(bound);
+	if (rc < 0)
+		fatal(h, "cannot use the backing tree or the state area", rc);
+	worker->core_source = (struct loop_source){.fd = core_poll_fd(worker->core),
+						   .ready = core_ready};
+	rc = loop_add(worker->loop, &worker->core_source, EPOLLIN);
+	if (rc < 0)
+		fatal(h, "cannot watch the core", rc);
+	return true;
+}
+
+/* --- control --- */
+
+static void start_control(struct worker *worker)
+{
+	struct control_config config = {
+		.loop = worker->loop,
+		.core = worker->core,
+		.listen_fd = HANDOVER_FD_CONTROL,
+		.device_major = worker->handover->config.device_major,
+		.device_minor = worker->handover->config.device_minor,
+		.status = status_text,
+		.context = worker,
+	};
+	int rc = control_create(&config, &worker->control);
+
+	if (rc < 0)
+		log_error("no control socket: %s", strerror(-rc));
+}
+
+/* --- transport's hooks --- */
+
+static bool mode_is_passthrough(void *context)
+{
+	return ((struct worker *)context)->passthrough;
+}
+
+static void begin_request(void *context, uint64_t unique, bool resent)
+{
+	core_request(((struct worker *)context)->core, unique, resent);
+}
+
+static void answered_init(void *context)
+{
+	struct worker *worker = context;
+
+	*(volatile uint32_t *)&worker->handover->live.answered_init = 1;
+	start_control(worker);
+	channel_ready();
+}
+
+static void file_system_ended(void *context)
+{
+	loop_stop(((struct worker *)context)->loop, WORKER_EXIT_UNMOUNTED);
+}
+
+/* --- the rest of the world --- */
+
+static void signal_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, signal_source);
+
+	(void)events;
+	loop_stop(worker->loop, WORKER_EXIT_UNMOUNTED);
+}
+
+/* The supervisor is gone: the mount goes on, without a net. */
+static void channel_hangup(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, channel_source);
+
+	if (!(events & (EPOLLHUP | EPOLLERR)))
+		return;
+	log_warn("the supervisor is gone; serving without it");
+	loop_remove(worker->loop, source);
+}
+
+static int watch_world(struct worker *worker)
+{
+	sigset_t signals;
+	int rc;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGIO, SIG_IGN); /* a lease of ours broken in the instant we hold it */
+	worker->signal_source = (struct loop_source){
+		.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = signal_ready};
+	worker->channel_source = (struct loop_source){.fd = HANDOVER_FD_CHANNEL,
+						      .ready = channel_hangup};
+	if (worker->signal_source.fd < 0)
+		return -errno;
+	rc = loop_add(worker->loop, &worker->signal_source, EPOLLIN);
+	return rc < 0 ? rc : loop_add(worker->loop, &worker->channel_source, EPOLLHUP);
+}
+
+static int serve(struct worker *worker)
+{
+	const struct transport_hooks hooks = {
+		.decide = decide_mode,
+		.passthrough = mode_is_passthrough,
+		.begin = begin_request,
+		.answered_init = answered_init,
+		.ended = file_system_ended,
+		.context = worker,
+	};
+	struct handover *h = worker->handover;
+	struct transport_area *area = (void *)((char *)h + TRANSPORT_AREA_OFFSET);
+	bool answered = h->live.answered_init;
+	int rc = transport_create(HANDOVER_FD_FUSE, area, h->config.poll_usec, worker->loop,
+				  &ops_table, sizeof ops_table, worker, &hooks,
+				  &worker->transport);
+
+	if (rc < 0)
+		fatal(h, "cannot use /dev/fuse", rc);
+	if (answered) {
+		worker->passthrough = h->live.mode == DATA_MODE_PASSTHROUGH;
+		start_core(worker);
+		start_control(worker);
+		channel_ready();
+		rc = transport_resume(worker->transport, true);
+	} else if (area->init_length) {
+		/* Killed between reading INIT and answering it. */
+		worker->passthrough = h->live.mode == DATA_MODE_PASSTHROUGH;
+		start_core(worker);
+		rc = transport_resume(worker->transport, false);
+	}
+	return rc < 0 ? rc : loop_run(worker->loop);
+}
+
+static int version(void)
+{
+	printf("libfuse %s\n", fuse_pkgversion());
+	return 0;
+}
+
+static void inherit_nothing_further(void)
+{
+	for (int fd = HANDOVER_FD_FUSE; fd <= HANDOVER_FD_CHANNEL; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	/* Owners are set by setfsuid(2); the capabilities that go beyond them stay. */
+	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct worker worker = {.fuse_fd = HANDOVER_FD_FUSE};
+	int code;
+
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		return version();
+	worker.handover = map_handover();
+	if (!worker.handover) {
+		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");
+		return 1;
+	}
+	log_init("mappingfs", worker.handover->config.flags & HANDOVER_FOREGROUND,
+		 worker.handover->config.flags & HANDOVER_DEBUG);
+	inherit_nothing_further();
+	worker.loop = loop_create();
+	code = worker.loop ? watch_world(&worker) : -ENOMEM;
+	if (code == 0)
+		code = serve(&worker);
+	/* The kernel frees the rest; a thread may be stuck in a flush of a dead disk. */
+	if (code == WORKER_EXIT_FATAL)
+		log_error("%s", worker.handover->live.fatal_reason);
+	_exit(code < 0 ? 1 : code);
+}

@@ -1,0 +1,37 @@
+/* What the rooms of the worker share: one of it a process. */
+#ifndef MAPPINGFS_FS_WORKER_H
+#define MAPPINGFS_FS_WORKER_H
+
+#include "core/core.h"
+#include "fs/handover.h"
+#include "fs/loop.h"
+#include "fs/transport.h"
+
+#include <stdbool.h>
+
+struct control;
+struct channel;
+
+struct worker {
+	struct transport *transport; /* first: transport.c finds itself through the session's userdata */
+	struct core *core;
+	struct loop *loop;
+	struct control *control;
+	struct handover *handover;
+	bool passthrough;
+	int fuse_fd;
+	struct loop_source core_source, signal_source, channel_source;
+};
+
+/* status.c: malloc'd JSON text, NULL without memory */
+char *status_text(void *worker);
+
+/* notify.c: tells the kernel that a name is gone. May wait for the directory's lock: done in a job. */
+void notify_name_gone(void *worker, uint64_t parent, uint64_t node, const char *name);
+
+/* channel.c: to the supervisor */
+void channel_ready(void);
+int channel_hold(void *worker, uint64_t id, int fd);
+void channel_drop(void *worker, uint64_t id);
+
+#endif

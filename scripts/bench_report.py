@@ -1,0 +1,130 @@
+"""Results for people: the table on the terminal, and the one for the README."""
+
+from bench_measures import (BASE, FREE, GOAL_TARGET, MS, PINNED, PLACEMENTS, STALL, rows)
+
+
+def amount(measure, value):
+    if value is None:
+        return "–"
+    if measure.rate:
+        return f"{value / 1e9:.2f} GB/s" if value < 1e10 else f"{value / 1e9:.1f} GB/s"
+    return duration(value)
+
+
+def duration(ns):
+    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= scale:
+            return f"{three_digits(ns / scale)} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def three_digits(value):
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def ratio(measure, speed):
+    """Relative to /dev/shm: near 1 as a factor, further off in words."""
+    if speed is None:
+        return ""
+    if measure.rate and 0.5 < speed < 1.5:
+        return f"{speed:.3f}×" if 0.9 < speed < 1.1 else f"{speed:.2f}×"
+    if speed >= 1:
+        return f"{three_digits(speed)}× faster"
+    return f"{three_digits(1 / speed)}× slower"
+
+
+def cell(results, measure, placement, target):
+    value = results.median(placement, measure.key, target)
+    text = amount(measure, value)
+    speed = results.speed(measure, placement, target)
+    return text if target == BASE or speed is None else f"{text}  {ratio(measure, speed)}"
+
+
+def stall_cell(results, target):
+    worst = results.of(FREE, STALL.key, target)
+    if not worst:
+        return "–"
+    text = f"{duration(results.median(FREE, STALL.key, target))}"
+    if target == BASE:
+        return f"{text} without kills"
+    failed = int(sum(results.of(FREE, "stall_errors", target)))
+    return f"{text} (worst {duration(max(worst))}), {failed} errors"
+
+
+def body(results, targets):
+    """Lines of the table: title, one cell a target, goal, verdict; None between the parts."""
+    placement_before = FREE
+    for measure, placement in rows():
+        if placement != placement_before:
+            yield stall_line(results, targets)
+            yield None
+            placement_before = placement
+        if results.median(placement, measure.key, BASE) is None:
+            continue
+        goal = measure.goal.text if measure.goal and placement == FREE else ""
+        title = measure.title + (", pinned" if placement == PINNED else "")
+        yield [title, *(cell(results, measure, placement, t.name) for t in targets), goal,
+               results.verdict(measure, placement)]
+
+
+def stall_line(results, targets):
+    return [STALL.title, *(stall_cell(results, t.name) for t in targets), STALL.goal.text,
+            results.verdict(STALL, FREE)]
+
+
+def header(targets):
+    return ["measure", *(t.title for t in targets), "goal", ""]
+
+
+def notes(results, targets, facts):
+    yield (f"Linux {facts['kernel']}, {facts['cpus']} CPUs ({facts['cpu_model']}), "
+           f"{facts['date']}; median of {facts['rounds']} rounds, targets interleaved in each.")
+    yield f"free: {PLACEMENTS[FREE]}. pinned: {PLACEMENTS[PINNED]}."
+    yield (f"Ratios are to /dev/shm in the same run; goals are for {GOAL_TARGET}, free. "
+           f"First touch: {facts['touch_bytes'] >> 20} MiB in 4 KiB steps.")
+    yield from zeroing_note(results)
+    for target in targets:
+        if target.reason:
+            yield f"{target.title}: not measured: {target.reason}"
+    for name, idle in facts.get("idle_cpu_ns", {}).items():
+        yield (f"mappingfs {name}, idle: {idle / MS:.3f} ms of CPU in "
+               f"{facts['idle_seconds']:g} s (supervisor and worker)")
+    if facts.get("quick"):
+        yield "A quick run: small sizes, few rounds; not for comparing."
+    for warning in facts.get("warnings", []):
+        yield f"warning: {warning}"
+    for error in results.errors:
+        yield f"FAILED: {error}"
+
+
+def zeroing_note(results):
+    """Whoever touches first, the kernel zeroes the page: that bounds what can be won."""
+    store = results.median(FREE, "view_write", BASE)
+    touch = results.median(FREE, "first_touch", BASE)
+    if store and touch:
+        yield (f"New pages are zeroed by the kernel: at the {store / 1e9:.1f} GB/s this machine "
+               f"stores with, first touch can at most be {three_digits(store / touch)}× faster.")
+
+
+def table(results, targets, facts):
+    lines = [header(targets), *body(results, targets)]
+    widths = [max(len(line[i]) for line in lines if line) for i in range(len(lines[0]))]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    out = []
+    for number, line in enumerate(lines):
+        if line:
+            out.append("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        if not line or not number:
+            out.append(rule)
+    return "\n".join([*out, "", *notes(results, targets, facts), ""])
+
+
+def markdown(results, targets, facts):
+    out = ["| " + " | ".join(header(targets)[:-1]) + " | reached |",
+           "|" + "---|" * (len(targets) + 3)]
+    for line in body(results, targets):
+        if line:
+            reached = {"PASS": "yes", "MISS": "no"}.get(line[-1], "")
+            out.append("| " + " | ".join(text.replace("  ", ", ") for text in line[:-1])
+                       + f" | {reached} |")
+    return "\n".join([*out, "", *(f"{note}  " for note in notes(results, targets, facts)), ""])

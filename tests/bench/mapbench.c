@@ -1,0 +1,121 @@
+/* mapbench: runs one measure on one directory and prints one line of JSON. scripts/bench calls it
+ * for every file system in turn. */
+#include "tests/bench/bench.h"
+
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/util.h"
+
+struct measure {
+	const char *name;
+	int (*run)(const struct bench_options *options, struct bench_result *result);
+	const char *what;
+};
+
+static const struct measure measures[] = {
+    {"view", bench_view, "memset and read over a populated view"},
+    {"touch", bench_touch, "first touch of a new object, then again through a second view"},
+    {"blocks", bench_blocks, "pread and pwrite of 1 MiB, all of it allocated before"},
+    {"open_close", bench_open_close, "open and close of an existing object"},
+    {"cycle", bench_cycle, "open, mmap, touch one page, munmap, close"},
+    {"create_unlink", bench_create_unlink, "create, close, unlink"},
+    {"stat", bench_stat, "stat by path"},
+    {"stall", bench_stall, "longest turn of a caller while the worker is killed"},
+    {"warm", bench_warm, "touch memory once and give it back"},
+};
+
+void bench_add(struct bench_result *result, const char *name, double value)
+{
+	if (result->count == BENCH_VALUES)
+		abort();
+	result->values[result->count].name = name;
+	result->values[result->count].value = value;
+	result->count++;
+}
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: mapbench [OPTIONS] MEASURE DIR\n"
+		     "  --seconds=S  length of a timed loop (default 0.3)\n"
+		     "  --size=BYTES size of the object instead of the measure's own\n"
+		     "  --kills=N    stall: kill the mappingfs worker N times (default 0)\n"
+		     "  --cpu=N      run on this CPU only\n"
+		     "measures:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
+		fprintf(out, "  %-14s %s\n", measures[i].name, measures[i].what);
+}
+
+static int pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	return neg_errno(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static int parse(int argc, char **argv, struct bench_options *options)
+{
+	static const struct option longs[] = {
+	    {"seconds", required_argument, NULL, 's'}, {"size", required_argument, NULL, 'b'},
+	    {"kills", required_argument, NULL, 'k'},   {"cpu", required_argument, NULL, 'c'},
+	    {"help", no_argument, NULL, 'h'},          {0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
+		if (option == 's')
+			options->seconds = strtod(optarg, NULL);
+		else if (option == 'b')
+			options->size = strtoull(optarg, NULL, 0);
+		else if (option == 'k')
+			options->kills = (unsigned)strtoul(optarg, NULL, 0);
+		else if (option == 'h' || option == '?')
+			return option == 'h' ? 1 : -EINVAL;
+		else if (pin(atoi(optarg)) < 0)
+			return -errno;
+	}
+	return argc - optind == 2 && options->seconds > 0 ? 0 : -EINVAL;
+}
+
+static void print(const char *measure, const struct bench_result *result)
+{
+	printf("{\"measure\": \"%s\"", measure);
+	for (size_t i = 0; i < result->count; i++)
+		printf(", \"%s\": %.3f", result->values[i].name, result->values[i].value);
+	printf("}\n");
+}
+
+static const struct measure *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
+		if (!strcmp(measures[i].name, name))
+			return &measures[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench_options options = {.seconds = 0.3};
+	struct bench_result result = {0};
+	const struct measure *measure;
+	int rc = parse(argc, argv, &options);
+
+	measure = rc ? NULL : find(argv[optind]);
+	if (!measure) {
+		usage(rc > 0 ? stdout : stderr);
+		return rc > 0 ? 0 : 2;
+	}
+	options.dir = argv[optind + 1];
+	rc = measure->run(&options, &result);
+	if (rc < 0) {
+		fprintf(stderr, "mapbench: %s in %s: %s\n", measure->name, options.dir,
+			strerror(-rc));
+		return 1;
+	}
+	print(measure->name, &result);
+	return 0;
+}

@@ -1,0 +1,93 @@
+/* Clock, calibrated loops, and the few file calls all measures share. */
+#include "tests/bench/bench.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "core/util.h"
+
+#define NS_PER_S   1e9
+#define WARM_UP_NS 20000000ULL
+#define BATCH_NS   1000000ULL
+
+static int run_batch(bench_op op, void *arg, uint64_t calls)
+{
+	for (uint64_t i = 0; i < calls; i++) {
+		int rc = op(arg);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Doubles the batch until one takes a millisecond, so that reading the clock costs nothing beside
+ * it, and goes on until caches and an adaptive server have settled. */
+static int calibrate(bench_op op, void *arg, uint64_t *batch)
+{
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	uint64_t start, end;
+
+	*batch = 1;
+	do {
+		start = clock_ns(CLOCK_MONOTONIC);
+		int rc = run_batch(op, arg, *batch);
+		if (rc < 0)
+			return rc;
+		end = clock_ns(CLOCK_MONOTONIC);
+		if (end - start < BATCH_NS)
+			*batch *= 2;
+	} while (end - begin < WARM_UP_NS || end - start < BATCH_NS / 2);
+	return 0;
+}
+
+int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op)
+{
+	uint64_t calls = 0, batch, start, now;
+	int rc = calibrate(op, arg, &batch);
+
+	if (rc < 0)
+		return rc;
+	start = clock_ns(CLOCK_MONOTONIC);
+	do {
+		rc = run_batch(op, arg, batch);
+		if (rc < 0)
+			return rc;
+		calls += batch;
+		now = clock_ns(CLOCK_MONOTONIC);
+	} while ((double)(now - start) < seconds * NS_PER_S);
+	*ns_per_op = (double)(now - start) / (double)calls;
+	return 0;
+}
+
+int bench_create(const char *path, uint64_t size)
+{
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0) {
+		int rc = -errno;
+		unlink(path);
+		return rc;
+	}
+	return steal_fd(&fd);
+}
+
+uint8_t *bench_map(int fd, uint64_t size)
+{
+	void *view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return view == MAP_FAILED ? NULL : view;
+}
+
+void bench_touch_pages(uint8_t *view, uint64_t size)
+{
+	for (uint64_t at = 0; at < size; at += PAGE_BYTES)
+		((volatile uint8_t *)view)[at] = 1;
+}
+
+int bench_path(char path[BENCH_PATH_MAX], const char *dir, const char *tag)
+{
+	int n = snprintf(path, BENCH_PATH_MAX, "%s/mapbench.%d.%s", dir, (int)getpid(), tag);
+	return n < 0 || n >= BENCH_PATH_MAX ? -ENAMETOOLONG : 0;
+}

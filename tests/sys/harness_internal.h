@@ -1,0 +1,22 @@
+/* Between the files of the harness only. */
+#ifndef MAPPINGFS_TESTS_SYS_HARNESS_INTERNAL_H
+#define MAPPINGFS_TESTS_SYS_HARNESS_INTERNAL_H
+
+#include "tests/sys/harness.h"
+
+/* --- harness_watchdog.c --- */
+void watchdog_start(struct sys *sys, unsigned seconds);
+void watchdog_set(unsigned seconds);
+void watchdog_stop(void);
+
+/* --- harness_process.c --- */
+void children_end(struct sys *sys); /* kills all and waits */
+/* Processes with the mark in their environment. Calls each() for every one, returns their number.
+ */
+unsigned marked_processes(const char *mark, void (*each)(pid_t pid));
+void kill_process(pid_t pid);
+
+/* --- harness_leftovers.c --- */
+bool leftovers_found(struct sys *sys); /* says what it found, and removes it */
+
+#endif
