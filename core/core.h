@@ -144,6 +144,9 @@ int core_count_views(struct core *core, uint64_t node, core_done done, void *con
 int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
 		     const struct core_caller *caller, struct core_entry *out,
 		     struct core_opened *opened);
+/* open(O_TMPFILE) in the directory `parent`. */
+int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
+		 const struct core_caller *caller, struct core_entry *out, struct core_opened *opened);
 int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened);
 void core_release(struct core *core, uint64_t node, int flags);
 int core_data_fd(struct core *core, uint64_t node); /* borrowed until the next call; or -errno */

@@ -195,6 +195,30 @@ static int replay_create(struct core *core, int error, uint64_t node, struct cor
 	return error;
 }
 
+/* The new inode's first handle, and the answer. Owns fd. */
+static int open_created(struct core *core, struct slot *slot, const struct stat *st, int flags, int fd,
+			struct core_entry *out, struct core_opened *opened)
+{
+	int rc;
+
+	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
+		slot->flags |= SLOT_TEMPORARY;
+		record_save(core, slot, fd);
+	}
+	fdcache_put(&core->files, state_index(&core->state, slot), fd);
+	rc = prepare_open(core, slot, flags, opened);
+	if (rc < 0) {
+		STAGE(&core->state, slot->lookups, slot->lookups);
+		state_commit(&core->state);
+		slot_consider_free(core, slot);
+		return rc;
+	}
+	core_stage_done(core, 0, state_node(&core->state, slot));
+	state_commit(&core->state);
+	attr_entry(core, slot, st, out);
+	return 0;
+}
+
 /* Owns fd. */
 static int enter_created(struct core *core, int dirfd, uint64_t parent, const char *name, int flags,
 			 int fd, struct core_entry *out, struct core_opened *opened)
@@ -210,23 +234,7 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 		close(fd);
 		return rc;
 	}
-	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
-		slot->flags |= SLOT_TEMPORARY;
-		record_save(core, slot, fd);
-	}
-	fdcache_put(&core->files, state_index(&core->state, slot), fd);
-	rc = prepare_open(core, slot, flags, opened);
-	if (rc == 0)
-		core_stage_done(core, 0, state_node(&core->state, slot));
-	else
-		STAGE(&core->state, slot->lookups, slot->lookups);
-	state_commit(&core->state);
-	if (rc < 0) {
-		slot_consider_free(core, slot);
-		return rc;
-	}
-	attr_entry(core, slot, &st, out);
-	return 0;
+	return open_created(core, slot, &st, flags, fd, out, opened);
 }
 
 int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
@@ -246,4 +254,37 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	if (fd < 0)
 		return fd;
 	return enter_created(core, dirfd, parent, name, flags, fd, out, opened);
+}
+
+/* An inode without a name is an orphan from its first day; the tree's own O_TMPFILE gives it the owner and
+ * mode that the directory says. */
+int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
+		 const struct core_caller *caller, struct core_entry *out, struct core_opened *opened)
+{
+	int dirfd, fd, rc;
+	struct slot *slot;
+	struct stat st;
+	uint64_t node;
+
+	if (core_replayed(core, &rc, &node))
+		return replay_create(core, rc, node, out, opened);
+	dirfd = names_directory(core, parent);
+	if (dirfd < 0)
+		return dirfd;
+	cred_assume(core, caller);
+	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	if (fd < 0)
+		return -errno;
+	rc = neg_errno(fstat(fd, &st));
+	if (rc == 0)
+		rc = slot_acquire(core, fd, 0, "", &st, &slot);
+	if (rc == 0)
+		rc = tree_orphan_adopt(&core->tree, state_node(&core->state, slot), fd);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	slot->flags |= SLOT_ORPHAN;
+	st.st_nlink = 1;
+	return open_created(core, slot, &st, flags, fd, out, opened);
 }

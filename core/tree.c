@@ -98,7 +98,7 @@ int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t pare
 		tree_moved(tree, slot, parent, name);
 		return 0;
 	}
-	rc = handle_of(dirfd, name, 0, &h);
+	rc = handle_of(dirfd, name, *name ? 0 : AT_EMPTY_PATH, &h);
 	if (rc < 0)
 		return rc;
 	slot->handle_type = (uint16_t)h.head.handle_type;
@@ -237,6 +237,18 @@ int tree_orphan_link(struct tree *tree, uint64_t node, int dirfd, const char *na
 
 	orphan_name(orphan, sizeof orphan, node);
 	if (linkat(dirfd, name, tree->orphans_fd, orphan, 0) < 0 && errno != EEXIST)
+		return -errno;
+	tree_moved(tree, slot, 0, orphan);
+	return 0;
+}
+
+int tree_orphan_adopt(struct tree *tree, uint64_t node, int fd)
+{
+	char orphan[32];
+	struct slot *slot = state_slot(tree->state, node);
+
+	orphan_name(orphan, sizeof orphan, node);
+	if (linkat(AT_FDCWD, tree_fd_path(fd).text, tree->orphans_fd, orphan, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
 	tree_moved(tree, slot, 0, orphan);
 	return 0;

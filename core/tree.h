@@ -25,7 +25,8 @@ struct tree {
 int tree_open(struct tree *tree, int base_fd, struct state *state, bool try_handles);
 void tree_close(struct tree *tree);
 
-/* Fills slot's ino, handle (or place), and the type flags. dirfd: of parent's directory. */
+/* Fills slot's ino, handle (or place), and the type flags. dirfd: of parent's directory, or with an empty
+ * name of the inode itself. */
 int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t parent, const char *name,
 		  const struct stat *st);
 void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const char *name);
@@ -48,6 +49,7 @@ struct tree_path tree_fd_path(int fd);
 /* Keeps an inode that loses its name alive under orphans/. The name is given up there. */
 int tree_orphan_move(struct tree *tree, uint64_t node, int dirfd, const char *name);
 int tree_orphan_link(struct tree *tree, uint64_t node, int dirfd, const char *name);
+int tree_orphan_adopt(struct tree *tree, uint64_t node, int fd); /* of an O_TMPFILE inode */
 int tree_orphan_remove(struct tree *tree, uint64_t node, bool directory);
 /* Calls keep() for each orphan; those it refuses (all, if NULL) are removed. */
 int tree_orphan_sweep(struct tree *tree, bool (*keep)(void *context, uint64_t node), void *context);

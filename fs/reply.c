@@ -106,24 +106,35 @@ static struct fuse_attr kernel_attr(const struct stat *st)
 	};
 }
 
-void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
-		  const struct core_opened *opened)
-{
-	struct {
-		struct fuse_entry_out entry;
-		struct kernel_open_out open;
-	} out = {0};
+struct create_out {
+	struct fuse_entry_out entry;
+	struct kernel_open_out open;
+};
+_Static_assert(sizeof(struct create_out) <= REPLY_CREATE_MAX, "callers' buffers are that large");
 
-	if (error) {
-		fuse_reply_err(req, -error);
-		return;
-	}
+size_t reply_create_bytes(void *buffer, const struct core_entry *entry,
+			  const struct core_opened *opened)
+{
+	struct create_out out = {0};
+
 	out.entry.nodeid = entry->node;
 	split_time(entry->entry_timeout, &out.entry.entry_valid, &out.entry.entry_valid_nsec);
 	split_time(entry->attr_timeout, &out.entry.attr_valid, &out.entry.attr_valid_nsec);
 	out.entry.attr = kernel_attr(&entry->st);
 	out.open = open_out(opened);
-	fuse_reply_buf(req, (const char *)&out, sizeof out);
+	memcpy(buffer, &out, sizeof out);
+	return sizeof out;
+}
+
+void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
+		  const struct core_opened *opened)
+{
+	char bytes[REPLY_CREATE_MAX];
+
+	if (error)
+		fuse_reply_err(req, -error);
+	else
+		fuse_reply_buf(req, bytes, reply_create_bytes(bytes, entry, opened));
 }
 
 void reply_written(fuse_req_t req, int count)

@@ -16,6 +16,10 @@ void reply_attr(fuse_req_t req, int error, const struct stat *st, double timeout
 void reply_open(fuse_req_t req, int error, const struct core_opened *opened);
 void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
 		  const struct core_opened *opened);
+/* The answer's bytes for a request libfuse does not know. Returns their length. */
+#define REPLY_CREATE_MAX 160
+size_t reply_create_bytes(void *buffer, const struct core_entry *entry,
+			  const struct core_opened *opened);
 void reply_written(fuse_req_t req, int count);		      /* or -errno */
 void reply_bytes(fuse_req_t req, const void *bytes, int count); /* or -errno */
 void reply_string(fuse_req_t req, int error, const char *text);

@@ -87,7 +87,8 @@ static void process(struct transport *t, void *bytes, size_t length, bool resent
 
 	t->hooks.begin(t->hooks.context, header->unique & ~KERNEL_UNIQUE_RESEND,
 		       resent || (header->unique & KERNEL_UNIQUE_RESEND));
-	fuse_session_process_buf(t->session, &buffer);
+	if (!t->hooks.raw(t->hooks.context, bytes, length))
+		fuse_session_process_buf(t->session, &buffer);
 	/* From here on nobody needs to look at it again. */
 	*(volatile uint32_t *)&header->len = 0;
 }
@@ -196,6 +197,19 @@ void transport_destroy(struct transport *t)
 struct fuse_session *transport_session(struct transport *t)
 {
 	return t->session;
+}
+
+void transport_answer(struct transport *t, const void *request, int error, const void *body,
+		      size_t length)
+{
+	const struct fuse_in_header *in = request;
+	struct fuse_out_header out = {.len = (uint32_t)(sizeof out + (error ? 0 : length)),
+				      .error = error,
+				      .unique = in->unique};
+	struct iovec iov[] = {{&out, sizeof out}, {(void *)(uintptr_t)body, length}};
+
+	if (writev(t->source.fd, iov, error ? 1 : 2) < 0 && errno != ENOENT)
+		log_error("an answer was not taken: %m");
 }
 
 /* What the former worker had read and is not sent again by the kernel. */

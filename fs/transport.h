@@ -32,6 +32,8 @@ struct transport_hooks {
 	bool (*decide)(void *context, bool offered);
 	bool (*passthrough)(void *context);
 	void (*begin)(void *context, uint64_t unique, bool resent);
+	/* A request libfuse may not know: true if it was answered (through transport_answer()). */
+	bool (*raw)(void *context, const void *request, size_t length);
 	void (*answered_init)(void *context);
 	void (*ended)(void *context); /* the file system is unmounted */
 	void *context;
@@ -46,5 +48,8 @@ void transport_destroy(struct transport *transport);
 /* Takes up where a former worker stood, if there was one. */
 int transport_resume(struct transport *transport, bool init_was_answered);
 struct fuse_session *transport_session(struct transport *transport);
+/* Answers a raw request. error: 0 or -errno; body only without error. */
+void transport_answer(struct transport *transport, const void *request, int error, const void *body,
+		      size_t length);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/util.h"
 #include "fs/control.h"
 #include "fs/ops.h"
+#include "fs/ops_raw.h"
 #include "fs/passthrough.h"
 
 #include <fcntl.h>
@@ -241,6 +242,7 @@ static int serve(struct worker *worker)
 		.decide = decide_mode,
 		.passthrough = mode_is_passthrough,
 		.begin = begin_request,
+		.raw = ops_raw,
 		.answered_init = answered_init,
 		.ended = file_system_ended,
 		.context = worker,
