@@ -33,15 +33,23 @@ static bool may_be_configured(const struct slot *slot, const struct stat *st)
 	return (slot->flags & (SLOT_REGULAR | SLOT_USED)) == SLOT_REGULAR && st->st_size == 0;
 }
 
+/* A set-id bit may go with any write. */
+static double attr_timeout(const struct slot *slot, const struct stat *st)
+{
+	if (may_be_configured(slot, st) || (slot->flags & SLOT_SETID))
+		return 0;
+	return slot->flags & SLOT_REGULAR ? TIMEOUT_FILE : TIMEOUT_FOREVER;
+}
+
 void attr_entry(struct core *core, struct slot *slot, const struct stat *st, struct core_entry *out)
 {
 	out->node = state_node(&core->state, slot);
 	out->st = *st;
 	attr_present(core, slot, &out->st);
 	out->entry_timeout = slot->flags & SLOT_TEMPORARY ? 0 : TIMEOUT_FOREVER;
-	out->attr_timeout = slot->flags & SLOT_REGULAR ? TIMEOUT_FILE : TIMEOUT_FOREVER;
+	out->attr_timeout = attr_timeout(slot, st);
 	if (may_be_configured(slot, st))
-		out->entry_timeout = out->attr_timeout = 0;
+		out->entry_timeout = 0;
 }
 
 static int slot_stat(struct core *core, struct slot *slot, struct stat *st)
@@ -63,11 +71,7 @@ int core_getattr(struct core *core, uint64_t node, struct stat *st, double *time
 	rc = slot_stat(core, slot, st);
 	if (rc < 0)
 		return rc;
-	if (slot->flags & SLOT_WRITTEN)
-		commit_settle(core, slot, st);
-	*timeout = slot->flags & SLOT_REGULAR ? TIMEOUT_FILE : TIMEOUT_FOREVER;
-	if (may_be_configured(slot, st))
-		*timeout = 0;
+	*timeout = attr_timeout(slot, st);
 	attr_present(core, slot, st);
 	return 0;
 }
@@ -119,6 +123,9 @@ static int set_plain(struct core *core, struct slot *slot, unsigned set, const s
 		rc = set_owner(fd, set, wanted);
 	if (rc == 0 && (set & CORE_SET_MODE))
 		rc = set_mode(fd, wanted->st_mode);
+	if (rc == 0 && (set & CORE_SET_MODE) && (slot->flags & SLOT_REGULAR) &&
+	    setid_mode(S_IFREG | wanted->st_mode))
+		slot->flags |= SLOT_SETID;
 	if (rc == 0 && (set & SET_TIMES))
 		rc = set_times(fd, set, wanted);
 	return rc;
@@ -134,24 +141,17 @@ int core_setattr(struct core *core, uint64_t node, unsigned set, const struct st
 		return -ESTALE;
 	rc = set_plain(core, slot, set, wanted);
 	if (rc == 0 && (set & CORE_SET_SIZE))
+		setid_drop(core, slot);
+	if (rc == 0 && (set & CORE_SET_SIZE))
 		rc = resize(core, slot, (uint64_t)wanted->st_size, done, context);
 	return rc ? rc : core_getattr(core, node, st, timeout);
 }
 
-/* What the mount may still promise, not what the tmpfs under it has free. */
+/* The tree's file system is the account: a private tmpfs as large as the mount's limit, or the disk. */
 int core_statfs(struct core *core, struct statvfs *out)
 {
-	uint64_t limit = core->config.limit;
-	uint64_t used = core->state.header->committed;
-
 	if (fstatvfs(core->tree.base_fd, out) < 0)
 		return -errno;
 	out->f_namemax = STATE_NAME_MAX;
-	if (!limit)
-		return 0;
-	out->f_bsize = out->f_frsize = PAGE_BYTES;
-	out->f_blocks = (fsblkcnt_t)(limit / PAGE_BYTES);
-	out->f_bfree = used < limit ? (fsblkcnt_t)((limit - used) / PAGE_BYTES) : 0;
-	out->f_bavail = out->f_bfree;
 	return 0;
 }

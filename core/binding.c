@@ -179,7 +179,6 @@ static int bind_slot(struct core *core, struct slot *slot, const struct core_set
 	rc = hold(core, id, fd, why);
 	if (rc < 0)
 		return rc;
-	commit_stage(core, slot, 0, true);
 	STAGE(&core->state, slot->flags,
 	      flags | SLOT_BOUND | (read_only ? (uint32_t)SLOT_READ_ONLY : 0U));
 	STAGE(&core->state, slot->binding, id);
@@ -198,10 +197,9 @@ static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, 
 	if (fd < 0)
 		return fd;
 	*why = "the mount's limit would be exceeded";
-	rc = slot->flags & SLOT_SPARSE ? 0 : commit_stage(core, slot, page_round_up(size), false);
+	rc = slot->flags & SLOT_SPARSE ? 0 : reserve(fd, 0, size);
 	if (rc < 0)
 		return rc;
-	state_commit(&core->state);
 	*why = "the object cannot grow";
 	return sys->ftruncate(fd, (off_t)size);
 }

@@ -48,6 +48,10 @@ static int open_root(struct core *core)
 		return -errno;
 	}
 	root->ino = st.st_ino;
+	if (map_put(&core->by_ino, st.st_ino, 1) < 0) {
+		close(fd);
+		return -ENOMEM;
+	}
 	return fdcache_put(&core->tree.directories, 1, fd) < 0 ? -ENOMEM : 0;
 }
 
@@ -189,6 +193,11 @@ void core_dispatch(struct core *core)
 	}
 }
 
+void core_request_uid(struct core *core, uid_t uid)
+{
+	core->request_uid = uid;
+}
+
 void core_request(struct core *core, uint64_t unique, bool resent)
 {
 	struct request_record *record = state_record(&core->state, unique);
@@ -267,7 +276,6 @@ void core_usage(struct core *core, struct core_usage *out)
 
 	*out = (struct core_usage){
 		.limit = core->config.limit,
-		.committed = h->committed,
 		.objects_known = core->known,
 		.handles = core->handles,
 		.flushes = h->flushes,
@@ -276,5 +284,5 @@ void core_usage(struct core *core, struct core_usage *out)
 		.bound = core->bindings.count,
 	};
 	if (fstatfs(core->tree.base_fd, &fs) == 0)
-		out->resident = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+		out->committed = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
 }

@@ -50,7 +50,7 @@ struct core_config {
 	int notify_fd;		/* inotify instance, borrowed, or -1 */
 	int state_fd;		/* memfd, borrowed */
 	uint64_t state_offset;	/* where core's state begins in it */
-	uint64_t limit;		/* bytes that may be committed, 0: none */
+	uint64_t limit;		/* size of the tree's file system, for core_usage(); 0: a store's disk */
 	bool temporary;		/* default lifetime of new objects */
 	bool rootless;		/* cannot change owners, open by handle or use trusted.* xattrs */
 	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
@@ -70,6 +70,9 @@ void core_dispatch(struct core *core);
  * in a former worker's hands). */
 void core_request(struct core *core, uint64_t unique, bool resent);
 
+/* Who sends it: set after core_request(). */
+void core_request_uid(struct core *core, uid_t uid);
+
 struct core_caller {
 	uid_t uid;
 	gid_t gid;
@@ -86,6 +89,7 @@ struct core_entry {
 struct core_opened {
 	uint32_t backing_id; /* 0: cached mode */
 	bool keep_cache;
+	bool direct; /* reads and writes go through core_data_fd() and core_write() all the same */
 };
 
 enum { /* core_setattr(): which fields of the stat are meant */
@@ -170,7 +174,7 @@ int core_configure(struct core *core, uint64_t node, const struct core_setup *se
 		   const struct core_caller *caller, const char **why);
 
 struct core_usage {
-	uint64_t limit, committed, resident;
+	uint64_t limit, committed; /* bytes; committed: pages taken or promised, in the whole tree */
 	uint64_t objects_known, handles; /* inodes the kernel knows; open handles on them */
 	uint64_t flushes, flush_failures, flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;

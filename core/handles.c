@@ -84,15 +84,17 @@ void backing_release(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
-static void stage_handle(struct core *core, struct slot *slot, int flags)
+static void stage_handle(struct core *core, struct slot *slot)
 {
-	uint32_t new_flags = slot->flags | SLOT_USED;
-
-	if (HANDLE_FLAGS_WRITE(flags))
-		new_flags |= SLOT_WRITTEN;
 	STAGE(&core->state, slot->handles, slot->handles + 1);
-	STAGE(&core->state, slot->flags, new_flags);
+	STAGE(&core->state, slot->flags, slot->flags | SLOT_USED);
 	core->handles++;
+}
+
+static void fill_opened(const struct slot *slot, int flags, struct core_opened *opened)
+{
+	opened->keep_cache = !(slot->flags & SLOT_BOUND);
+	opened->direct = (slot->flags & SLOT_SETID) && HANDLE_FLAGS_WRITE(flags);
 }
 
 /* Everything an open needs of the inode, staged. */
@@ -115,9 +117,9 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 		if (core->config.data.attach && lastview_wanted(slot))
 			lastview_watch(core, slot, fd);
 	}
-	stage_handle(core, slot, flags);
+	stage_handle(core, slot);
 	opened->backing_id = (uint32_t)id;
-	opened->keep_cache = !(slot->flags & SLOT_BOUND);
+	fill_opened(slot, flags, opened);
 	return 0;
 }
 
@@ -130,7 +132,7 @@ int core_open(struct core *core, uint64_t node, int flags, struct core_opened *o
 		return -ESTALE;
 	if (core_replayed(core, &rc, NULL)) {
 		opened->backing_id = slot->backing_id;
-		opened->keep_cache = !(slot->flags & SLOT_BOUND);
+		fill_opened(slot, flags, opened);
 		return rc;
 	}
 	rc = prepare_open(core, slot, flags, opened);
@@ -143,8 +145,7 @@ int core_open(struct core *core, uint64_t node, int flags, struct core_opened *o
 void core_release(struct core *core, uint64_t node, int flags)
 {
 	struct slot *slot = state_slot(&core->state, node);
-	struct stat st;
-	int rc, fd;
+	int rc;
 
 	(void)flags;
 	if (!slot || core_replayed(core, &rc, NULL))
@@ -155,12 +156,6 @@ void core_release(struct core *core, uint64_t node, int flags)
 	core_stage_done(core, 0, node);
 	state_commit(&core->state);
 	core->handles--;
-	if (!slot->handles && (slot->flags & SLOT_WRITTEN) && !(slot->flags & SLOT_DEAD)) {
-		fd = fdcache_get(&core->files, state_index(&core->state, slot));
-		if (fd >= 0 ? fstat(fd, &st) == 0 : tree_stat(&core->tree, slot, &st) == 0)
-			commit_settle(core, slot, &st);
-		slot->flags &= ~(uint32_t)SLOT_WRITTEN;
-	}
 	if (lastview_wanted(slot))
 		lastview_handle_closed(core, slot);
 	slot_consider_free(core, slot);
@@ -188,7 +183,7 @@ static int replay_create(struct core *core, int error, uint64_t node, struct cor
 	if (!slot)
 		return -ESTALE;
 	opened->backing_id = slot->backing_id;
-	opened->keep_cache = true;
+	fill_opened(slot, O_RDWR, opened);
 	error = tree_stat(&core->tree, slot, &st);
 	if (error == 0)
 		attr_entry(core, slot, &st, out);

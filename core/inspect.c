@@ -1,7 +1,7 @@
 /* Views and handles, read from /proc. See inspect.h for the promise.
  *
- * What the kernel prints is compared as text: a line of /proc/PID/maps belongs to the object when its
- * device and inode fields are the bytes of one key made beforehand. A buffer without the key is
+ * What the kernel prints is compared as text: a line of /proc/PID/maps belongs to the object when
+ * its device and inode fields are the bytes of one key made beforehand. A buffer without the key is
  * dropped by one memmem(), which is nearly all of them. */
 #include "core/inspect.h"
 
@@ -42,7 +42,8 @@ static const char *parse_hex(const char *text, uint64_t *out)
 	uint64_t value = 0;
 
 	for (; isxdigit((unsigned char)*text); text++)
-		value = value << 4 | (uint64_t)(*text <= '9' ? *text - '0' : (*text | 32) - 'a' + 10);
+		value =
+		    value << 4 | (uint64_t)(*text <= '9' ? *text - '0' : (*text | 32) - 'a' + 10);
 	*out = value;
 	return text;
 }
@@ -68,8 +69,7 @@ static bool parse_line(const char *line, const char *key_at, struct view *out)
 static int scan_lines(struct scan *scan, pid_t pid, const char *begin, const char *end)
 {
 	while (begin < end) {
-		const char *hit =
-			memmem(begin, (size_t)(end - begin), scan->key, scan->key_length);
+		const char *hit = memmem(begin, (size_t)(end - begin), scan->key, scan->key_length);
 		const char *line, *next;
 		struct view view;
 		int rc;

@@ -1,6 +1,6 @@
-/* fdinfo names the inode and the mount, not the device. Mount ids are unique over all namespaces while
- * the mount lives, so a set of "mounts of our device" answers for every process. It is filled as
- * needed: from the process's own mountinfo first, from every namespace's if that did not help (a
+/* fdinfo names the inode and the mount, not the device. Mount ids are unique over all namespaces
+ * while the mount lives, so a set of "mounts of our device" answers for every process. It is filled
+ * as needed: from the process's own mountinfo first, from every namespace's if that did not help (a
  * descriptor may have been passed in from another one). */
 #include "core/inspect_handles.h"
 
@@ -16,8 +16,8 @@
 void inspect_handles_init(struct inspect_handles *handles, uint32_t dev_major, uint32_t dev_minor,
 			  ino_t ino)
 {
-	*handles = (struct inspect_handles){
-		.dev_major = dev_major, .dev_minor = dev_minor, .ino = ino};
+	*handles =
+	    (struct inspect_handles){.dev_major = dev_major, .dev_minor = dev_minor, .ino = ino};
 }
 
 void inspect_handles_finish(struct inspect_handles *handles)
@@ -171,7 +171,8 @@ static unsigned access_of(unsigned long flags)
 	}
 }
 
-/* Sockets, pipes and the like are told apart by their link's text, which costs one call, not three. */
+/* Sockets, pipes and the like are told apart by their link's text, which costs one call, not three.
+ */
 static bool may_be_file(int fd_dir, const char *name)
 {
 	char first;
@@ -200,8 +201,8 @@ int inspect_handles_scan(struct inspect_handles *handles, int proc_fd, pid_t pid
 	while (!rc && (entry = readdir(fds))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
 		    !may_be_file(dirfd(fds), entry->d_name) ||
-		    !read_fd_info(dirfd(fds), entry->d_name, &info) ||
-		    info.ino != handles->ino || (info.flags & O_PATH))
+		    !read_fd_info(dirfd(fds), entry->d_name, &info) || info.ino != handles->ino ||
+		    (info.flags & O_PATH))
 			continue;
 		rc = is_our_mount(handles, proc_fd, pid, info.mount);
 		if (rc > 0)

@@ -1,6 +1,6 @@
 /* Handles of one file among a process's descriptors, from /proc/PID/fdinfo alone: no stat(2), which
- * would send a request to the file system that is being inspected. Descriptors opened with O_PATH are
- * no handles. Private to inspect.c. */
+ * would send a request to the file system that is being inspected. Descriptors opened with O_PATH
+ * are no handles. Private to inspect.c. */
 #ifndef MAPPINGFS_CORE_INSPECT_HANDLES_H
 #define MAPPINGFS_CORE_INSPECT_HANDLES_H
 

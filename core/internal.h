@@ -33,6 +33,7 @@ struct core {
 	uint32_t *free_slots; /* stack */
 	size_t free_count, free_capacity;
 	struct request_record *record; /* of the request in hand */
+	uid_t request_uid;
 	bool resent_done, resent_started;
 	uint64_t forget_index; /* inodes of this FORGET handled so far */
 	uint64_t known, handles, failing; /* for core_usage() */
@@ -71,11 +72,14 @@ int record_save(struct core *core, struct slot *slot, int fd); /* fd of the mark
 int record_save_slot(struct core *core, struct slot *slot);
 const char *record_xattr_name(const struct core *core);
 
-/* --- commit.c: the sum of what was promised --- */
-uint64_t commit_of(const struct slot *slot, const struct stat *st);
-/* Stages the slot's new charge. -ENOSPC past the limit, unless must is set. */
-int commit_stage(struct core *core, struct slot *slot, uint64_t charge, bool must);
-void commit_settle(struct core *core, struct slot *slot, const struct stat *st); /* commits */
+/* --- reserve.c --- */
+/* Allocates [from, to) of a file, whose size is `from`, without changing the size. Blocks. */
+int reserve(int fd, uint64_t from, uint64_t to);
+
+/* --- setid.c --- */
+bool setid_mode(mode_t mode);
+/* The request in hand changes the object's data. */
+void setid_drop(struct core *core, struct slot *slot);
 
 /* --- handles.c --- */
 int file_descriptor(struct core *core, struct slot *slot); /* borrowed data descriptor or -errno */

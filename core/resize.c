@@ -1,90 +1,136 @@
-/* The size of an object: growth is committed when it is set, shrinking below a live view is refused. */
+/* The size of an object: growth is committed when it is set, shrinking below a live view is refused.
+ *
+ * The look at every process's views, and a large allocation, take their time in the job pool: the request
+ * is answered later. A worker killed meanwhile leaves nothing half done that doing it again does not mend. */
 #include "core/internal.h"
 
 #include "core/inspect.h"
 #include "core/sys.h"
 #include "core/util.h"
 
-struct shrink {
+#define GROW_AT_ONCE (16ULL << 20) /* more takes longer than a hand-over to a thread */
+
+struct resizing {
 	struct job job;
 	struct core *core;
-	uint64_t node, size;
+	uint64_t node, from, to;
 	ino_t ino;
-	int views; /* 1, 0 or -errno */
+	int fd;	    /* growth: owned; shrinking: -1 */
+	int result; /* growth: of reserve(); shrinking: 1 a view is in the way, 0 none, -errno */
 	core_done done;
 	void *context;
 };
 
-static int change_size(struct core *core, struct slot *slot, uint64_t size)
+/* The object's data file. */
+static int data_descriptor(struct core *core, struct slot *slot)
 {
-	AUTO_CLOSE int owned = -1;
-	int fd = fdcache_get(&core->files, state_index(&core->state, slot));
-	struct stat st;
-	int rc;
-
 	if (slot->flags & SLOT_BOUND)
-		fd = binding_descriptor(core, slot);
-	else if (fd < 0)
-		fd = owned = file_own_descriptor(core, slot, O_RDWR);
-	if (fd < 0)
-		return fd;
-	if (!(slot->flags & (SLOT_BOUND | SLOT_SPARSE)) && page_round_up(size) > slot->charged) {
-		rc = commit_stage(core, slot, page_round_up(size), false);
-		if (rc < 0)
-			return rc;
-		state_commit(&core->state);
+		return neg_errno(fcntl(binding_descriptor(core, slot), F_DUPFD_CLOEXEC, 0));
+	return file_own_descriptor(core, slot, O_RDWR);
+}
+
+static int set_bound_size(struct core *core, struct slot *slot, int fd, uint64_t size)
+{
+	struct stat st;
+	int rc = 0;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* An object that shows only the file's beginning leaves the rest alone. */
+	if (size > (uint64_t)st.st_size || slot->size == (uint64_t)st.st_size)
+		rc = sys->ftruncate(fd, (off_t)size);
+	if (rc < 0)
+		return rc;
+	STAGE(&core->state, slot->size, size);
+	state_commit(&core->state);
+	return record_save_slot(core, slot);
+}
+
+static int set_size(struct core *core, struct slot *slot, int fd, uint64_t size)
+{
+	if (slot->flags & SLOT_BOUND)
+		return set_bound_size(core, slot, fd, size);
+	return sys->ftruncate(fd, (off_t)size);
+}
+
+static void resize_run(struct job *job)
+{
+	struct resizing *r = CONTAINER_OF(job, struct resizing, job);
+	const struct core_config *c = &r->core->config;
+
+	if (r->fd >= 0)
+		r->result = reserve(r->fd, r->from, r->to);
+	else
+		r->result = inspect_has_view_beyond(c->device_major, c->device_minor, r->ino,
+						    page_round_up(r->to));
+}
+
+static int resize_now(struct core *core, struct slot *slot, uint64_t size)
+{
+	AUTO_CLOSE int fd = data_descriptor(core, slot);
+
+	return fd < 0 ? fd : set_size(core, slot, fd, size);
+}
+
+static void resize_done(struct job *job)
+{
+	struct resizing *r = CONTAINER_OF(job, struct resizing, job);
+	struct slot *slot = state_slot(&r->core->state, r->node);
+	int rc = r->result > 0 ? -EBUSY : r->result;
+
+	if (rc == 0)
+		rc = slot ? resize_now(r->core, slot, r->to) : -ESTALE;
+	r->done(r->context, rc);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+}
+
+/* Owns fd. */
+static int resize_later(struct core *core, struct slot *slot, uint64_t from, uint64_t to, int fd,
+			core_done done, void *context)
+{
+	struct resizing *r = calloc(1, sizeof *r);
+	int rc = -ENOMEM;
+
+	if (r) {
+		*r = (struct resizing){.job = {.run = resize_run, .done = resize_done},
+				       .core = core,
+				       .node = state_node(&core->state, slot),
+				       .from = from,
+				       .to = to,
+				       .ino = slot->ino,
+				       .fd = fd,
+				       .done = done,
+				       .context = context};
+		rc = jobs_submit(core->jobs, &r->job);
 	}
-	rc = sys->ftruncate(fd, (off_t)size);
-	if (rc == 0 && (slot->flags & SLOT_BOUND)) {
-		STAGE(&core->state, slot->size, size);
-		state_commit(&core->state);
-		record_save_slot(core, slot);
-	}
-	if (fstat(fd, &st) == 0)
-		commit_settle(core, slot, &st);
+	if (rc == 0)
+		return CORE_DEFERRED;
+	if (fd >= 0)
+		close(fd);
+	free(r);
 	return rc;
 }
 
-static void shrink_run(struct job *job)
+static int grow(struct core *core, struct slot *slot, uint64_t to, core_done done, void *context)
 {
-	struct shrink *s = CONTAINER_OF(job, struct shrink, job);
-	const struct core_config *c = &s->core->config;
-
-	s->views = inspect_has_view_beyond(c->device_major, c->device_minor, s->ino,
-					   page_round_up(s->size));
-}
-
-static void shrink_done(struct job *job)
-{
-	struct shrink *s = CONTAINER_OF(job, struct shrink, job);
-	struct slot *slot = state_slot(&s->core->state, s->node);
-	int rc = s->views > 0 ? -EBUSY : s->views;
-
-	if (rc == 0)
-		rc = slot ? change_size(s->core, slot, s->size) : -ESTALE;
-	s->done(s->context, rc);
-	free(s);
-}
-
-static int shrink_after_look(struct core *core, struct slot *slot, uint64_t size, core_done done,
-			     void *context)
-{
-	struct shrink *s = calloc(1, sizeof *s);
+	AUTO_CLOSE int fd = data_descriptor(core, slot);
+	struct stat st;
+	uint64_t from;
 	int rc;
 
-	if (!s)
-		return -ENOMEM;
-	*s = (struct shrink){.job = {.run = shrink_run, .done = shrink_done},
-			     .core = core,
-			     .node = state_node(&core->state, slot),
-			     .size = size,
-			     .ino = slot->ino,
-			     .done = done,
-			     .context = context};
-	rc = jobs_submit(core->jobs, &s->job);
-	if (rc < 0)
-		free(s);
-	return rc < 0 ? rc : CORE_DEFERRED;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	from = (uint64_t)st.st_size; /* a bound file may be larger than its object */
+	if (to <= from || (slot->flags & SLOT_SPARSE))
+		return set_size(core, slot, fd, to);
+	if (to - from > GROW_AT_ONCE)
+		return resize_later(core, slot, from, to, steal_fd(&fd), done, context);
+	rc = reserve(fd, from, to);
+	return rc < 0 ? rc : set_size(core, slot, fd, to);
 }
 
 static bool certainly_no_view(struct core *core, struct slot *slot)
@@ -108,8 +154,10 @@ int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, 
 	if (slot->flags & SLOT_READ_ONLY)
 		return -EACCES;
 	now = slot->flags & SLOT_BOUND ? slot->size : (uint64_t)st.st_size;
+	if (size > now)
+		return grow(core, slot, size, done, context);
 	/* Inside the last page nobody's view loses anything. */
-	if (page_round_up(size) >= page_round_up(now) || certainly_no_view(core, slot))
-		return change_size(core, slot, size);
-	return shrink_after_look(core, slot, size, done, context);
+	if (page_round_up(size) == page_round_up(now) || certainly_no_view(core, slot))
+		return resize_now(core, slot, size);
+	return resize_later(core, slot, now, size, -1, done, context);
 }

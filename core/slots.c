@@ -60,9 +60,10 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 		return -ENFILE;
 	rc = tree_identify(&core->tree, slot, dirfd, parent, name, st);
 	if (rc == 0) {
+		if (setid_mode(st->st_mode))
+			slot->flags |= SLOT_SETID;
 		if (slot->flags & SLOT_REGULAR)
 			record_load(core, slot, dirfd, name);
-		slot->charged = commit_of(slot, st);
 		rc = map_put(&core->by_ino, st->st_ino, state_index(&core->state, slot));
 	}
 	if (rc < 0) {
@@ -89,33 +90,19 @@ int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name
 	return 0;
 }
 
-/* What an orphan's or forgotten object's charge really is, before it leaves our sight. */
-static void settle_before_free(struct core *core, struct slot *slot)
-{
-	struct stat st;
-
-	if (slot->flags & (SLOT_SPARSE | SLOT_WRITTEN))
-		if (tree_stat(&core->tree, slot, &st) == 0)
-			commit_settle(core, slot, &st);
-}
-
 static void let_go_of_inode(struct core *core, struct slot *slot)
 {
 	bool last_link;
 	struct stat st;
 
-	if (!(slot->flags & SLOT_ORPHAN)) {
-		settle_before_free(core, slot);
+	if (!(slot->flags & SLOT_ORPHAN))
 		return;
-	}
 	/* Gone already: we were killed after removing it, before we could say so. */
 	last_link = tree_stat(&core->tree, slot, &st) < 0 || st.st_nlink <= 1 || S_ISDIR(st.st_mode);
 	if (last_link)
 		binding_drop(core, slot);
 	tree_orphan_remove(&core->tree, state_node(&core->state, slot),
 			   slot->flags & SLOT_DIRECTORY);
-	if (last_link)
-		commit_stage(core, slot, 0, true);
 }
 
 void slot_consider_free(struct core *core, struct slot *slot)
@@ -127,11 +114,11 @@ void slot_consider_free(struct core *core, struct slot *slot)
 	lastview_forget(core, slot);
 	backing_release(core, slot);
 	fdcache_drop(&core->files, index);
-	tree_forget(&core->tree, slot);
 	if (!(slot->flags & SLOT_DEAD)) {
 		let_go_of_inode(core, slot);
 		map_remove(&core->by_ino, slot->ino);
 	}
+	tree_forget(&core->tree, slot);
 	STAGE(&core->state, slot->flags, 0);
 	state_commit(&core->state);
 	core->known--;
@@ -145,7 +132,6 @@ void slot_bury(struct core *core, struct slot *slot)
 	backing_release(core, slot);
 	fdcache_drop(&core->files, index);
 	map_remove(&core->by_ino, slot->ino);
-	commit_stage(core, slot, 0, true);
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_DEAD);
 	state_commit(&core->state);
 }
@@ -187,7 +173,7 @@ static int rebuild_slot(struct core *core, uint32_t index)
 int slots_rebuild(struct core *core)
 {
 	struct state *state = &core->state;
-	int rc = map_put(&core->by_ino, state->slots[1].ino, 1);
+	int rc = 0;
 
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		rc = rebuild_slot(core, i);

@@ -37,11 +37,11 @@ enum {
 	SLOT_ORPHAN = 1 << 2,	 /* no name any more: kept under the orphans directory until FORGET */
 	SLOT_DEAD = 1 << 3,	 /* backing inode is gone: every use is ESTALE */
 	SLOT_TEMPORARY = 1 << 4, /* name goes with the last handle and view */
-	SLOT_SPARSE = 1 << 5,	 /* charged by pages, not by size */
+	SLOT_SPARSE = 1 << 5,	 /* pages come by touch, not with the size */
 	SLOT_BOUND = 1 << 6,	 /* backed by an external file */
 	SLOT_READ_ONLY = 1 << 7, /* for everyone, root too */
 	SLOT_WATCHED = 1 << 8,	 /* `watch` is set on the backing file */
-	SLOT_WRITTEN = 1 << 9,	 /* was open for writing since the charge was last checked */
+	SLOT_SETID = 1 << 9,	 /* has a set-user-ID or set-group-ID bit */
 	SLOT_FLUSH_DUE = 1 << 10,    /* last view went; not durable yet */
 	SLOT_FLUSH_UNTOLD = 1 << 11, /* a background flush failed and no fsync has returned it yet */
 	SLOT_USED = 1 << 12,	     /* had a handle since it became known: may have an end */
@@ -54,7 +54,6 @@ struct slot {
 	uint32_t handles;
 	uint32_t backing_id;
 	uint64_t ino;
-	uint64_t charged; /* this object's part of the sum of commits, bytes */
 	uint64_t binding;
 	uint64_t size; /* bound objects: the object's size, bytes */
 	uint64_t flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
@@ -64,7 +63,7 @@ struct slot {
 	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
 	uint16_t handle_length;
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint64_t reserved[2];
+	uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 
@@ -89,7 +88,6 @@ struct state_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t high; /* slots at or above were never used */
-	uint64_t committed;	/* sum of all objects' charges, bytes */
 	uint64_t next_binding;
 	uint64_t binding_in_hand; /* being bound: the supervisor may hold it, no slot does yet */
 	uint64_t last_backing_id; /* the newest id the kernel gave */

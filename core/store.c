@@ -1,41 +1,37 @@
-/* Taking over a persistent store that an earlier mount left: what its objects are charged, and temporary
- * objects whose last holder was the machine itself. Memory trees are empty and cost nothing here. */
+/* Taking over a persistent store that an earlier mount left: temporary objects whose last holder was
+ * the machine itself. Memory trees are empty and cost nothing here. */
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
 
 #include <dirent.h>
 
-static int census_directory(struct core *core, int fd, uint64_t *sum);
+static int census_directory(struct core *core, int fd);
 
-static void census_file(struct core *core, int dirfd, const char *name, const struct stat *st,
-			uint64_t *sum)
+static void census_file(struct core *core, int dirfd, const char *name)
 {
 	struct slot probe = {.flags = SLOT_REGULAR};
 
 	record_load(core, &probe, dirfd, name);
-	if (!(probe.flags & SLOT_TEMPORARY))
-		*sum += commit_of(&probe, st) / st->st_nlink;
-	else if (unlinkat(dirfd, name, 0) < 0)
+	if ((probe.flags & SLOT_TEMPORARY) && unlinkat(dirfd, name, 0) < 0)
 		log_warn("store: temporary object %s stays: %m", name);
 }
 
-static int census_entry(struct core *core, int dirfd, const char *name, uint64_t *sum)
+static int census_entry(struct core *core, int dirfd, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISREG(st.st_mode))
-		census_file(core, dirfd, name, &st, sum);
+		census_file(core, dirfd, name);
 	if (S_ISDIR(st.st_mode))
-		return census_directory(core, openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-					sum);
+		return census_directory(core, openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return 0;
 }
 
 /* Owns fd. */
-static int census_directory(struct core *core, int fd, uint64_t *sum)
+static int census_directory(struct core *core, int fd)
 {
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
@@ -50,21 +46,15 @@ static int census_directory(struct core *core, int fd, uint64_t *sum)
 	while (rc == 0 && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.' ||
 		    (entry->d_name[1] && (entry->d_name[1] != '.' || entry->d_name[2])))
-			rc = census_entry(core, fd, entry->d_name, sum);
+			rc = census_entry(core, fd, entry->d_name);
 	closedir(dir);
 	return rc;
 }
 
 int store_census(struct core *core)
 {
-	uint64_t sum = 0;
-	int rc;
-
 	if (!core->persistent)
 		return 0;
-	rc = census_directory(core,
-			      openat(core->tree.base_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-			      &sum);
-	core->state.header->committed = sum;
-	return rc;
+	return census_directory(core, openat(core->tree.base_fd, "tree",
+					     O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }

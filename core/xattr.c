@@ -45,11 +45,12 @@ static int print_backing(struct core *core, struct slot *slot, char *buffer, siz
 
 static int print_commit(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
-	struct stat st;
+	struct stat st = {0};
 
-	if (tree_stat(&core->tree, slot, &st) == 0)
-		commit_settle(core, slot, &st);
-	return snprintf(buffer, size, "%llu", (unsigned long long)slot->charged);
+	/* A bound object's pages are its file's. */
+	if (!(slot->flags & SLOT_BOUND))
+		tree_stat(&core->tree, slot, &st);
+	return snprintf(buffer, size, "%llu", (unsigned long long)st.st_blocks * 512);
 }
 
 static int print_handles(struct core *core, struct slot *slot, char *buffer, size_t size)

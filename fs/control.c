@@ -44,8 +44,8 @@ static bool is_user_at_limit(const struct control *control, int fd)
 	return count >= MAX_CLIENTS_PER_USER;
 }
 
-/* Owns fd. A request that is there already is read away, or close(2) would reset the connection before
- * the peer has seen the reply. */
+/* Owns fd. A request that is there already is read away, or close(2) would reset the connection
+ * before the peer has seen the reply. */
 static void turn_away(int fd)
 {
 	struct wire_reply reply;

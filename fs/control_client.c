@@ -168,7 +168,8 @@ static void on_ready(struct loop_source *source, uint32_t events)
 		return;
 	}
 	control_client_ref(client);
-	/* Nothing is asked of the peer while its request is worked on; its end is told in any case. */
+	/* Nothing is asked of the peer while its request is worked on; its end is told in any case.
+	 */
 	if (receive(client, &answer, &type))
 		control_client_answer(client, type, &answer);
 	control_client_unref(client);

@@ -1,7 +1,7 @@
-/* Getting rid of descriptors that a peer sent. close(2) calls the flush of the file's owner, which for
- * a FUSE file (one of ours, even) is a request to its server: it can take forever, so it happens in a
- * job. One job at a time for each kind, so that servers which never answer hold one thread of
- * the pool and not all, and ordinary files do not queue behind them. */
+/* Getting rid of descriptors that a peer sent. close(2) calls the flush of the file's owner, which
+ * for a FUSE file (one of ours, even) is a request to its server: it can take forever, so it
+ * happens in a job. One job at a time for each kind, so that servers which never answer hold one
+ * thread of the pool and not all, and ordinary files do not queue behind them. */
 #include "fs/control_internal.h"
 
 #include "core/core.h"

@@ -1,6 +1,7 @@
 /* The worker serves the file system that the descriptors it is given may lie in, and the single
  * thread that looks at them would wait for itself. So nothing here makes a file system ask its
- * server: F_GETFL, statx with AT_STATX_DONT_SYNC, and name_to_handle_at are answered by the kernel. */
+ * server: F_GETFL, statx with AT_STATX_DONT_SYNC, and name_to_handle_at are answered by the kernel.
+ */
 #include "fs/control_internal.h"
 
 #include "core/util.h"
@@ -104,7 +105,8 @@ int control_check_external(const struct control *control, int fd, const char **w
 	if (flags < 0 || (flags & O_PATH))
 		return refuse(EBADF, why, "the file to bind must be open for reading, not O_PATH");
 	if ((flags & O_ACCMODE) == O_WRONLY)
-		return refuse(EACCES, why, "the file to bind is open for writing only; open it O_RDWR");
+		return refuse(EACCES, why,
+			      "the file to bind is open for writing only; open it O_RDWR");
 	rc = stat_quietly(fd, STATX_TYPE, &stx);
 	if (rc < 0)
 		return refuse(-rc, why, "the file to bind cannot be examined");
@@ -127,8 +129,7 @@ int control_text_fd(const char *text)
 	AUTO_CLOSE int fd = -1;
 	size_t length = strlen(text), done = 0;
 
-	fd = memfd_create("mappingfs-answer",
-			  MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	fd = memfd_create("mappingfs-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create("mappingfs-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)

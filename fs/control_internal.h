@@ -15,7 +15,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Descriptors of one user that may wait for being closed before no more are taken from this user. */
+/* Descriptors of one user that may wait for being closed before no more are taken from this user.
+ */
 #define CONTROL_MAX_UNCLOSED 64
 
 struct control_client {
@@ -52,7 +53,7 @@ struct control_closer {
 	struct control_unclosed {
 		int fd;
 		uid_t uid;
-	} *waiting, *closing;
+	} * waiting, *closing;
 	size_t waiting_count, closing_count;
 	bool running;
 };
@@ -92,7 +93,7 @@ void control_reply_init(struct wire_reply *reply, uint16_t type, int error, cons
 int control_handle(struct control_client *client, const struct control_request *request,
 		   struct control_answer *answer);
 int control_fail(struct control_answer *answer, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* --- control_who.c --- */
 int control_who(struct control_client *client, uint64_t node, struct control_answer *answer);

@@ -28,7 +28,8 @@ static int handle_status(struct control_client *client, const struct control_req
 
 	(void)request;
 	if (fd < 0)
-		return control_fail(answer, -fd, "the answer cannot be prepared: %s", strerror(-fd));
+		return control_fail(answer, -fd, "the answer cannot be prepared: %s",
+				    strerror(-fd));
 	answer->fd = fd;
 	return CONTROL_ANSWERED;
 }
@@ -84,9 +85,9 @@ int control_handle(struct control_client *client, const struct control_request *
 {
 	static int (*const handlers[])(struct control_client *, const struct control_request *,
 				       struct control_answer *) = {
-		[WIRE_STATUS] = handle_status,
-		[WIRE_WHO] = handle_who,
-		[WIRE_CONFIGURE] = handle_configure,
+	    [WIRE_STATUS] = handle_status,
+	    [WIRE_WHO] = handle_who,
+	    [WIRE_CONFIGURE] = handle_configure,
 	};
 
 	return handlers[request->wire.type](client, request, answer);

@@ -1,5 +1,6 @@
-/* WHO: /proc is read in a job, one at a time, because the pool's threads are wanted for flushing; the
- * others queue. root and the object's owner see every holder, others the processes of their own uid. */
+/* WHO: /proc is read in a job, one at a time, because the pool's threads are wanted for flushing;
+ * the others queue. root and the object's owner see every holder, others the processes of their own
+ * uid. */
 #include "fs/control_internal.h"
 
 #include "core/core.h"
@@ -97,8 +98,8 @@ static void run(struct job *job)
 	AUTO_FREE char *text = NULL;
 	json_t *json;
 
-	who->answer = inspect_scan(config->device_major, config->device_minor, who->ino, true,
-				   &result);
+	who->answer =
+	    inspect_scan(config->device_major, config->device_minor, who->ino, true, &result);
 	if (!who->answer) {
 		json = result_json(who, &result);
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;

@@ -19,7 +19,8 @@ static void dispose_of(int fd, fdpass_dispose dispose, void *context)
 		close(fd);
 }
 
-/* Takes the descriptors out of the message; those beyond max are disposed of. Returns how many came. */
+/* Takes the descriptors out of the message; those beyond max are disposed of. Returns how many
+ * came. */
 static size_t take_fds(struct msghdr *message, int *fds, size_t max, fdpass_dispose dispose,
 		       void *context)
 {
@@ -43,7 +44,8 @@ static size_t take_fds(struct msghdr *message, int *fds, size_t max, fdpass_disp
 	return seen;
 }
 
-/* The kernel cuts the descriptors short when the buffer is full, and also when no more can be opened. */
+/* The kernel cuts the descriptors short when the buffer is full, and also when no more can be
+ * opened. */
 static int message_error(const struct msghdr *message, size_t seen, size_t max)
 {
 	if (seen > max)

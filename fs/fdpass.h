@@ -12,8 +12,8 @@
 typedef void (*fdpass_dispose)(void *context, int fd);
 
 /* Receives one message into bytes[size] and at most `max` descriptors, close-on-exec, into fds.
- * Returns the length and *count; 0 means end of file or an empty message (then *count is 0 as well).
- * Negative: -errno, *count is 0 and every descriptor received has been disposed of:
+ * Returns the length and *count; 0 means end of file or an empty message (then *count is 0 as
+ * well). Negative: -errno, *count is 0 and every descriptor received has been disposed of:
  *   -EMSGSIZE longer than size, -E2BIG too many descriptors, -EMFILE no room for them here,
  *   -EAGAIN and others of recvmsg(2). The message is gone in the first three cases.
  * On success the descriptors are the caller's. flags: as recvmsg(2). */

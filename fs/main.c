@@ -94,7 +94,7 @@ static enum exit_code run(struct options *options, int argc, char **argv)
 		return EXIT_CODE_OK;
 	}
 	if (options->version)
-		return show_version();
+		return main_version();
 	if (options_complete(options, geteuid(), getegid(), memory_bytes(), why, sizeof why)) {
 		log_error("%s", why);
 		return EXIT_CODE_USAGE;

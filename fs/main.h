@@ -6,6 +6,6 @@
 #endif
 
 /* --version: ours, libfuse's, the kernel's, and whether passthrough can be had. An exit code. */
-int show_version(void);
+int main_version(void);
 
 #endif

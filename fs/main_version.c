@@ -16,7 +16,7 @@
 static void show_worker(void)
 {
 	const char *argv[] = {"mappingfs-worker", "--version", NULL};
-	AUTO_CLOSE int program = worker_find();
+	AUTO_CLOSE int program = supervisor_find_worker();
 	pid_t pid;
 
 	if (program < 0)
@@ -57,7 +57,7 @@ static const char *why_no_passthrough(const struct mount_probe *probe)
 	return NULL;
 }
 
-int show_version(void)
+int main_version(void)
 {
 	struct mount_probe probe;
 	struct utsname system;

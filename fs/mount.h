@@ -62,7 +62,7 @@ int mount_send_fd(int socket, int fd);
 int mount_receive_fd(int socket);
 
 /* mount_backing.c: where the objects live. */
-struct backing {
+struct mount_backing {
 	int tree_fd;                 /* its root, O_RDONLY|O_DIRECTORY; owned */
 	int detached_fd;             /* the private tmpfs as a mount, or -1 */
 	int private_fd;              /* mount_private_create()'s directory, or -1 */
@@ -70,8 +70,8 @@ struct backing {
 	char store[PATH_MAX];        /* resolved store=, or "" */
 };
 
-enum exit_code backing_open(struct backing *backing, const struct options *options);
-void backing_close(struct backing *backing);
+enum exit_code mount_backing_open(struct mount_backing *backing, const struct options *options);
+void mount_backing_close(struct mount_backing *backing);
 
 /* mount_private.c: a directory only its owner reaches, gone with its owner: one whose lock is free
  * belongs to nobody and is removed by the next daemon of the same user. */

@@ -15,12 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The daemon commits sizes and never more than the limit. Plain writes at the end of a file extend
- * it without asking first, and the daemon learns of it afterwards: this slack pays for them, and
- * not the pages committed to somebody else. */
+/* The file system is the account of what is committed (core/reserve.c): exactly the limit. */
 static uint64_t tmpfs_size(uint64_t limit)
 {
-	return page_round_up(limit + limit / 8);
+	return page_round_up(limit);
 }
 
 static int open_inside(int mount_fd)
@@ -92,7 +90,7 @@ static int tmpfs_from_child(uint64_t limit, bool huge)
 	return fd;
 }
 
-static int tmpfs_open(struct backing *backing, uint64_t limit, bool huge)
+static int tmpfs_open(struct mount_backing *backing, uint64_t limit, bool huge)
 {
 	int fd = tmpfs_detached(limit, huge);
 
@@ -104,7 +102,7 @@ static int tmpfs_open(struct backing *backing, uint64_t limit, bool huge)
 	return open_inside(fd);
 }
 
-static enum exit_code open_tmpfs(struct backing *backing, uint64_t limit)
+static enum exit_code open_tmpfs(struct mount_backing *backing, uint64_t limit)
 {
 	backing->tree_fd = tmpfs_open(backing, limit, true);
 	if (backing->tree_fd < 0) { /* a kernel without huge pages refuses to hear of them */
@@ -117,7 +115,7 @@ static enum exit_code open_tmpfs(struct backing *backing, uint64_t limit)
 	return EXIT_CODE_MOUNT;
 }
 
-static enum exit_code open_store(struct backing *backing, const char *given)
+static enum exit_code open_store(struct mount_backing *backing, const char *given)
 {
 	int fd;
 
@@ -152,7 +150,7 @@ static int open_private_tree(int private_fd)
 	return steal_fd(&fd);
 }
 
-static enum exit_code open_private(struct backing *backing, const struct options *options)
+static enum exit_code open_private(struct mount_backing *backing, const struct options *options)
 {
 	int rc = mount_private_create(backing->private_path, options->allow_other);
 
@@ -167,11 +165,11 @@ static enum exit_code open_private(struct backing *backing, const struct options
 	return EXIT_CODE_MOUNT;
 }
 
-enum exit_code backing_open(struct backing *backing, const struct options *options)
+enum exit_code mount_backing_open(struct mount_backing *backing, const struct options *options)
 {
 	enum exit_code code = EXIT_CODE_OK;
 
-	*backing = (struct backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
+	*backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
 	if (options->store)
 		code = open_store(backing, options->store);
 	if (!code && !mount_as_root())
@@ -179,16 +177,16 @@ enum exit_code backing_open(struct backing *backing, const struct options *optio
 	else if (!code && !options->store)
 		code = open_tmpfs(backing, options->size);
 	if (code)
-		backing_close(backing);
+		mount_backing_close(backing);
 	return code;
 }
 
-void backing_close(struct backing *backing)
+void mount_backing_close(struct mount_backing *backing)
 {
 	if (backing->tree_fd >= 0)
 		close(backing->tree_fd);
 	if (backing->detached_fd >= 0)
 		close(backing->detached_fd);
 	mount_private_remove(backing->private_path, backing->private_fd);
-	*backing = (struct backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
+	*backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
 }

@@ -35,7 +35,7 @@ char *status_text(void *context)
 		"uptime_seconds",
 		(double)(clock_ns(CLOCK_REALTIME) - h->config.mounted_at) / 1e9, "limit_bytes",
 		(json_int_t)u.limit, "committed_bytes", (json_int_t)u.committed, "resident_bytes",
-		(json_int_t)u.resident, "objects_known", (json_int_t)u.objects_known, "handles",
+		(json_int_t)u.committed, "objects_known", (json_int_t)u.objects_known, "handles",
 		(json_int_t)u.handles, "flushes", (json_int_t)u.flushes, "flush_failures",
 		(json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
 		"bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",

@@ -54,7 +54,7 @@ static enum supervisor_state start(struct supervisor *s)
 	int rc;
 
 	s->restart_at = 0;
-	rc = worker_start(s);
+	rc = supervisor_start_worker(s);
 	if (rc) {
 		log_error("starting a worker: %s", strerror(-rc));
 		s->restart_at = now() + LONGEST_PAUSE;
@@ -85,16 +85,16 @@ static enum supervisor_state restart(struct supervisor *s)
 
 static enum supervisor_state serve(struct supervisor *s)
 {
-	if (listen(s->control_fd, CONTROL_BACKLOG))
-		log_debug(
-		    "the control socket does not listen: %m"); /* why it is not bound was said */
+	/* Why it is not bound has been said. The next worker gets a socket that keeps quiet. */
+	if (listen(s->control_fd, CONTROL_BACKLOG) && !supervisor_silence_control(s))
+		signal_child(s->worker, SIGTERM);
 	supervisor_report_ready(s);
 	return STATE_SERVING;
 }
 
 static enum supervisor_state offer(struct supervisor *s)
 {
-	pid_t pid = errand_bind(s);
+	pid_t pid = supervisor_errand_bind(s);
 
 	if (pid < 0) {
 		log_warn("no control socket: %s", strerror(-pid));
@@ -126,7 +126,7 @@ static enum supervisor_state unmount_with(struct supervisor *s, bool force)
 
 	signal_child(s->binder, SIGKILL);
 	signal_child(s->unmounter, SIGKILL);
-	pid = errand_unmount(s, force);
+	pid = supervisor_errand_unmount(s, force);
 	if (pid < 0) {
 		log_error("unmounting: %s", strerror(-pid));
 		return stop_worker(s); /* cleaning up tries once more */
@@ -184,18 +184,14 @@ static bool control_pins_mount(const struct supervisor *s)
 	return !s->control_path[0];
 }
 
-/* The file system lives on for those who still hold it. The new socket pins nothing. */
+/* The file system lives on for those who still hold it, without a control socket. */
 static enum supervisor_state linger(struct supervisor *s)
 {
 	s->limit_at = 0;
 	if (mount_is_gone(&s->mount))
 		return end(s);
-	if (control_pins_mount(s)) {
-		close_control(s);
-		s->control_fd = supervisor_control_socket();
-		if (s->control_fd < 0)
-			return STATE_ENDED;
-	}
+	if (control_pins_mount(s) && supervisor_silence_control(s))
+		return STATE_ENDED;
 	log_info("%s: unmounted here, still in use elsewhere", s->mount.point);
 	start(s);
 	return STATE_LINGERING;

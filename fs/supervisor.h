@@ -48,9 +48,10 @@ enum supervisor_event {
 struct supervisor {
 	const struct options *options;
 	struct mount mount;
-	struct backing backing;
+	struct mount_backing backing;
 	struct handover *shared; /* in state_fd */
 	int state_fd, notify_fd, control_fd;
+	int silent_fd;  /* the other end of control_fd, if that is a silent one */
 	int exec_fd;    /* the worker's program, O_PATH */
 	int channel_fd; /* to the worker; -1 without */
 	int signal_fd, mountinfo_fd, epoll_fd;
@@ -89,20 +90,23 @@ void supervisor_loop(struct supervisor *s);
 /* supervisor_setup.c */
 enum exit_code supervisor_setup(struct supervisor *s);
 void supervisor_cleanup(struct supervisor *s);
-int supervisor_control_socket(void); /* a new one, bound to nothing; or -errno */
+/* Instead of the control socket, one that nobody can connect to and that wakes no worker: one that
+ * is neither bound nor listens would look hung up, always. 0 or -errno. */
+int supervisor_silence_control(struct supervisor *s);
 /* supervisor_report.c: to the launching process, systemd and the log */
 void supervisor_report_ready(struct supervisor *s);
 void supervisor_report_stopping(struct supervisor *s);
 void supervisor_report_end(struct supervisor *s);
 /* supervisor_spawn.c */
-int worker_find(void);                  /* its program, O_PATH; or -errno, said on the log */
-int worker_start(struct supervisor *s); /* 0 or -errno */
-void worker_ended(struct supervisor *s, int status); /* closes its channel, notes how it ended */
+int supervisor_find_worker(void); /* its program, O_PATH; or -errno, said on the log */
+int supervisor_start_worker(struct supervisor *s); /* 0 or -errno */
+void supervisor_worker_ended(struct supervisor *s,
+			     int status); /* closes its channel, notes how it ended */
 /* supervisor_channel.c: all that is waiting. EOF and nonsense are survived. */
-void channel_receive(struct supervisor *s);
-void channel_close(struct supervisor *s);
+void supervisor_receive(struct supervisor *s);
+void supervisor_close_channel(struct supervisor *s);
 /* supervisor_errand.c: pid or -errno */
-pid_t errand_bind(struct supervisor *s);
-pid_t errand_unmount(struct supervisor *s, bool force);
+pid_t supervisor_errand_bind(struct supervisor *s);
+pid_t supervisor_errand_unmount(struct supervisor *s, bool force);
 
 #endif

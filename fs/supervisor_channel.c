@@ -154,7 +154,7 @@ static void handle(struct supervisor *s, const struct received *r)
 	}
 }
 
-void channel_receive(struct supervisor *s)
+void supervisor_receive(struct supervisor *s)
 {
 	while (s->channel_fd >= 0) {
 		struct received r;
@@ -166,12 +166,12 @@ void channel_receive(struct supervisor *s)
 			continue;
 		}
 		if (rc != -EAGAIN) /* its end of it is told by SIGCHLD */
-			channel_close(s);
+			supervisor_close_channel(s);
 		break;
 	}
 }
 
-void channel_close(struct supervisor *s)
+void supervisor_close_channel(struct supervisor *s)
 {
 	if (s->channel_fd >= 0)
 		close(s->channel_fd);

@@ -81,7 +81,7 @@ static pid_t fork_errand(void)
 	return neg_errno(pid);
 }
 
-pid_t errand_bind(struct supervisor *s)
+pid_t supervisor_errand_bind(struct supervisor *s)
 {
 	pid_t pid = fork_errand();
 
@@ -90,7 +90,7 @@ pid_t errand_bind(struct supervisor *s)
 	return pid;
 }
 
-pid_t errand_unmount(struct supervisor *s, bool force)
+pid_t supervisor_errand_unmount(struct supervisor *s, bool force)
 {
 	pid_t pid = fork_errand();
 

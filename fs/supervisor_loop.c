@@ -82,8 +82,8 @@ static void child_ended(struct supervisor *s, pid_t pid, int status)
 	if (pid == s->worker) {
 		enum supervisor_event event;
 
-		channel_receive(s); /* what it said before it died */
-		worker_ended(s, status);
+		supervisor_receive(s); /* what it said before it died */
+		supervisor_worker_ended(s, status);
 		event = classify(s, status);
 		supervisor_dispatch(s, event);
 	} else if (pid == s->binder) {
@@ -135,7 +135,7 @@ static void on_source(struct supervisor *s, enum source source)
 		on_mountinfo(s);
 		break;
 	case SOURCE_CHANNEL:
-		channel_receive(s);
+		supervisor_receive(s);
 		break;
 	}
 }

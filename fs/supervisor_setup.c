@@ -31,9 +31,19 @@ static void raise_fd_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int supervisor_control_socket(void)
+int supervisor_silence_control(struct supervisor *s)
 {
-	return neg_errno(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	if (s->control_fd >= 0)
+		close(s->control_fd);
+	if (s->silent_fd >= 0)
+		close(s->silent_fd);
+	s->control_fd = pair[0];
+	s->silent_fd = pair[1];
+	return 0;
 }
 
 /* Rootless: nothing can be bound through a mount of its own, so the socket stands outside and a
@@ -123,9 +133,9 @@ static int make_shared(struct supervisor *s)
 	s->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (s->notify_fd < 0)
 		return -errno;
-	s->control_fd = supervisor_control_socket();
+	s->control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->control_fd < 0)
-		return s->control_fd;
+		return -errno;
 	return mount_as_root() ? 0 : bind_outside(s);
 }
 
@@ -133,8 +143,8 @@ static void init(struct supervisor *s)
 {
 	s->mount.fuse_fd = -1;
 	s->mount.id = -1;
-	s->backing = (struct backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
-	s->state_fd = s->notify_fd = s->control_fd = s->exec_fd = s->channel_fd = -1;
+	s->backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
+	s->state_fd = s->notify_fd = s->control_fd = s->silent_fd = s->exec_fd = s->channel_fd = -1;
 	s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
 }
 
@@ -151,10 +161,10 @@ enum exit_code supervisor_setup(struct supervisor *s)
 		code = mount_resolve(&s->mount, s->options);
 	if (code)
 		return code;
-	s->exec_fd = worker_find();
+	s->exec_fd = supervisor_find_worker();
 	if (s->exec_fd < 0)
 		return EXIT_CODE_WORKER;
-	code = backing_open(&s->backing, s->options);
+	code = mount_backing_open(&s->backing, s->options);
 	if (code)
 		return code;
 	rc = make_shared(s);
@@ -173,7 +183,8 @@ enum exit_code supervisor_setup(struct supervisor *s)
 
 static void close_all(struct supervisor *s)
 {
-	int *const fds[] = {&s->state_fd, &s->notify_fd, &s->control_fd, &s->exec_fd};
+	int *const fds[] = {&s->state_fd, &s->notify_fd, &s->control_fd, &s->silent_fd,
+			    &s->exec_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
@@ -189,7 +200,7 @@ static void close_all(struct supervisor *s)
 	if (s->shared)
 		munmap(s->shared, sizeof *s->shared);
 	s->shared = NULL;
-	channel_close(s);
+	supervisor_close_channel(s);
 	supervisor_loop_finish(s);
 }
 
@@ -212,5 +223,5 @@ void supervisor_cleanup(struct supervisor *s)
 	close_all(s);
 	if (s->mount.id >= 0)
 		mount_detach(&s->mount, true); /* still there if the connection was cut */
-	backing_close(&s->backing);
+	mount_backing_close(&s->backing);
 }

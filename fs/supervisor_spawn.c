@@ -14,7 +14,7 @@
 #define EXIT_NOT_EXECUTED 127 /* by our own child, before it is a worker */
 
 /* Beside our own program, or where packages put what is not called by people. */
-int worker_find(void)
+int supervisor_find_worker(void)
 {
 	static const char *const places[] = {
 	    "%s/mappingfs-worker",
@@ -146,7 +146,7 @@ static int fork_worker(struct supervisor *s, int channel)
 	return 0;
 }
 
-int worker_start(struct supervisor *s)
+int supervisor_start_worker(struct supervisor *s)
 {
 	AUTO_CLOSE int theirs = -1;
 	int pair[2], rc;
@@ -159,7 +159,7 @@ int worker_start(struct supervisor *s)
 	if (!rc)
 		rc = fork_worker(s, theirs);
 	if (rc)
-		channel_close(s);
+		supervisor_close_channel(s);
 	return rc;
 }
 
@@ -181,9 +181,9 @@ static void describe_end(struct supervisor *s, int status)
 			 WEXITSTATUS(status), s->worker_ready ? "" : " before it answered");
 }
 
-void worker_ended(struct supervisor *s, int status)
+void supervisor_worker_ended(struct supervisor *s, int status)
 {
-	channel_close(s);
+	supervisor_close_channel(s);
 	describe_end(s, status);
 	if (!s->worker_ready)
 		s->failures++;

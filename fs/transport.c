@@ -86,7 +86,7 @@ static void process(struct transport *t, void *bytes, size_t length, bool resent
 	struct fuse_buf buffer = {.mem = bytes, .size = length};
 
 	t->hooks.begin(t->hooks.context, header->unique & ~KERNEL_UNIQUE_RESEND,
-		       resent || (header->unique & KERNEL_UNIQUE_RESEND));
+		       resent || (header->unique & KERNEL_UNIQUE_RESEND), header->uid);
 	if (!t->hooks.raw(t->hooks.context, bytes, length))
 		fuse_session_process_buf(t->session, &buffer);
 	/* From here on nobody needs to look at it again. */

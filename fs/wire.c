@@ -18,7 +18,8 @@ static int check_configure(const struct wire_request *request, size_t fds, const
 	if ((flags & WIRE_TEMPORARY) && (flags & WIRE_PERMANENT))
 		return refuse(why, EINVAL, "an object is either temporary or permanent, not both");
 	if ((flags & WIRE_SPARSE) && (flags & WIRE_BIND))
-		return refuse(why, EINVAL, "sparse is for memory, not for an object bound to a file");
+		return refuse(why, EINVAL,
+			      "sparse is for memory, not for an object bound to a file");
 	if ((flags & WIRE_READ_ONLY) && !(flags & WIRE_BIND))
 		return refuse(why, EINVAL, "read-only is for objects bound to a file");
 	if (!(flags & WIRE_SET_SIZE) && request->size)
@@ -28,8 +29,9 @@ static int check_configure(const struct wire_request *request, size_t fds, const
 	if (request->size > INT64_MAX)
 		return refuse(why, EFBIG, "the size is larger than any file can be");
 	if (fds != (flags & WIRE_BIND ? 2U : 1U))
-		return refuse(why, EINVAL,
-			      "wrong number of descriptors: the object, and with a file to bind that file");
+		return refuse(
+		    why, EINVAL,
+		    "wrong number of descriptors: the object, and with a file to bind that file");
 	return 0;
 }
 

@@ -175,9 +175,12 @@ static bool mode_is_passthrough(void *context)
 	return ((struct worker *)context)->passthrough;
 }
 
-static void begin_request(void *context, uint64_t unique, bool resent)
+static void begin_request(void *context, uint64_t unique, bool resent, uint32_t uid)
 {
-	core_request(((struct worker *)context)->core, unique, resent);
+	struct core *core = ((struct worker *)context)->core;
+
+	core_request(core, unique, resent);
+	core_request_uid(core, uid);
 }
 
 static void answered_init(void *context)

@@ -1,7 +1,7 @@
 /* Creating an object that is complete before it has its name.
  *
- * A hidden name of our own making is created through the mount, which proves the right to create in that
- * directory; it is configured over the control socket and then renamed, which proves that the
+ * A hidden name of our own making is created through the mount, which proves the right to create in
+ * that directory; it is configured over the control socket and then renamed, which proves that the
  * wanted name is free. The kernel checks both. */
 #include "fs/client/internal.h"
 
@@ -23,8 +23,9 @@ static int check_size(const struct mapping_attributes *a, struct mapping_error *
 	if (!a->size)
 		return mapping_fail(error, EINVAL, "a size of 0: an object has 1 byte at least");
 	if (a->size > INT64_MAX)
-		return mapping_fail(error, EFBIG, "the size is larger than any file can be: at most "
-						  "9223372036854775807 bytes");
+		return mapping_fail(error, EFBIG,
+				    "the size is larger than any file can be: at most "
+				    "9223372036854775807 bytes");
 	return 0;
 }
 
@@ -36,8 +37,9 @@ static int check(const struct mapping_attributes *a, struct mapping_error *error
 		return mapping_fail(error, EINVAL,
 				    "sparse is for memory; a bound file has its own blocks");
 	if (a->read_only && !a->bind)
-		return mapping_fail(error, EINVAL,
-				    "read-only is for objects bound to a file; use the mode for others");
+		return mapping_fail(
+		    error, EINVAL,
+		    "read-only is for objects bound to a file; use the mode for others");
 	if (a->set_mode && (a->mode & ~(mode_t)07777))
 		return mapping_fail(error, EINVAL, "the mode has bits beyond 07777");
 	return check_size(a, error);
@@ -74,7 +76,7 @@ static int configure(const struct mapping_mount *mount, int directory, const cha
 		     const struct mapping_attributes *a, struct mapping_error *error)
 {
 	const struct wire_request request =
-		mapping_wire_request(WIRE_CONFIGURE, flags_of(a), a->set_size ? a->size : 0);
+	    mapping_wire_request(WIRE_CONFIGURE, flags_of(a), a->set_size ? a->size : 0);
 	AUTO_CLOSE int object = openat(directory, hidden, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	const int fds[WIRE_MAX_FDS] = {object, a->file_fd};
 
@@ -106,7 +108,8 @@ static int publish(int directory, const char *hidden, const char *base, struct m
 	return mapping_fail_errno(error, errno, "cannot give it its name");
 }
 
-/* From the hidden name to the wanted one; a failure leaves the hidden one for the caller to remove. */
+/* From the hidden name to the wanted one; a failure leaves the hidden one for the caller to remove.
+ */
 static int complete(const struct mapping_mount *mount, int directory, const char *hidden,
 		    const char *base, const struct mapping_attributes *a, int open_flags, int *fd,
 		    struct mapping_error *error)

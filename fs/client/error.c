@@ -19,21 +19,21 @@ int mapping_fail(struct mapping_error *error, int code, const char *format, ...)
 	return -code;
 }
 
-static const char *advice(int code)
+const char *mapping_advice(int code)
 {
 	static const struct {
 		int code;
 		const char *text;
 	} table[] = {
-		{EACCES, "check owner and mode of the name and its directory"},
-		{EEXIST, "choose another name, or remove the one in use"},
-		{EMFILE, "close some descriptors of this program, or raise its limit"},
-		{ENAMETOOLONG, "a name has at most 255 bytes, a path 4095"},
-		{ENOENT, "see what is there with `mapctl ls`"},
-		{ENOSPC, "see the limit and its use with `mapctl status`"},
-		{ENOTCONN, "the file system is dead; unmount it and mount it again"},
-		{ENOTDIR, "a part of the path is no directory"},
-		{EROFS, "the mount is read-only"},
+	    {EACCES, "check owner and mode of the name and its directory"},
+	    {EEXIST, "choose another name, or remove the one in use"},
+	    {EMFILE, "close some descriptors of this program, or raise its limit"},
+	    {ENAMETOOLONG, "a name has at most 255 bytes, a path 4095"},
+	    {ENOENT, "see what is there with `mapctl ls`"},
+	    {ENOSPC, "see the limit and its use with `mapctl status`"},
+	    {ENOTCONN, "the file system is dead; unmount it and mount it again"},
+	    {ENOTDIR, "a part of the path is no directory"},
+	    {EROFS, "the mount is read-only"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
@@ -44,7 +44,7 @@ static const char *advice(int code)
 
 int mapping_fail_errno(struct mapping_error *error, int code, const char *what)
 {
-	const char *why = strerrordesc_np(code), *todo = advice(code);
+	const char *why = strerrordesc_np(code), *todo = mapping_advice(code);
 
 	return mapping_fail(error, code, "%s: %s%s%s", what, why ? why : "unknown error",
 			    todo ? "; " : "", todo ? todo : "");

@@ -68,16 +68,16 @@ static int read_info(int fd, struct mapping_info *out, struct mapping_error *err
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0)
 		return mapping_fail_errno(error, errno, "cannot look at it");
 	*out = (struct mapping_info){
-		.mode = stx.stx_mode,
-		.uid = stx.stx_uid,
-		.gid = stx.stx_gid,
-		.inode = stx.stx_ino,
-		.size = (int64_t)stx.stx_size,
-		.resident = (int64_t)stx.stx_blocks * 512,
-		.committed = MAPPING_UNKNOWN,
-		.handles = MAPPING_UNKNOWN,
-		.views = MAPPING_UNKNOWN,
-		.modified = {.tv_sec = stx.stx_mtime.tv_sec, .tv_nsec = stx.stx_mtime.tv_nsec},
+	    .mode = stx.stx_mode,
+	    .uid = stx.stx_uid,
+	    .gid = stx.stx_gid,
+	    .inode = stx.stx_ino,
+	    .size = (int64_t)stx.stx_size,
+	    .resident = (int64_t)stx.stx_blocks * 512,
+	    .committed = MAPPING_UNKNOWN,
+	    .handles = MAPPING_UNKNOWN,
+	    .views = MAPPING_UNKNOWN,
+	    .modified = {.tv_sec = stx.stx_mtime.tv_sec, .tv_nsec = stx.stx_mtime.tv_nsec},
 	};
 	if (S_ISREG(stx.stx_mode))
 		read_attributes(fd, out);

@@ -18,8 +18,9 @@ struct mapping_mount {
 /* Both return -code, for `return`. `what` says what failed; the second adds the errno's
  * text and, where there is one, what to do. */
 int mapping_fail(struct mapping_error *error, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 int mapping_fail_errno(struct mapping_error *error, int code, const char *what);
+const char *mapping_advice(int code); /* what to do; NULL: nothing special */
 
 /* One line of mountinfo of type fuse.mappingfs. */
 struct mount_line {

@@ -1,7 +1,7 @@
 /* Finding a mount, its root as it is seen from here, and its control socket.
  *
- * In a container one directory of the mount may be all there is: then mountinfo shows a bind mount with
- * its own root. The socket can be bound in as well, beside it or anywhere: it shows up as a
+ * In a container one directory of the mount may be all there is: then mountinfo shows a bind mount
+ * with its own root. The socket can be bound in as well, beside it or anywhere: it shows up as a
  * mount of the same device whose root is /.control. */
 #include "fs/client/internal.h"
 
@@ -127,7 +127,8 @@ static void add_name(char *list, size_t size, const char *name)
 	snprintf(list + length, size - length, "%s%s", length ? ", " : "", name);
 }
 
-/* The only one. Of several mounts of one device (binds), the one that shows its root stands for all. */
+/* The only one. Of several mounts of one device (binds), the one that shows its root stands for
+ * all. */
 static int find_only(const struct mount_lines *lines, struct mapping_mount **out,
 		     struct mapping_error *error)
 {

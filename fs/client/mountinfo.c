@@ -34,7 +34,7 @@ static bool parse_line(char *text, struct mount_line *out)
 	if (!type || strncmp(type + 3, "fuse.mappingfs ", 15) != 0)
 		return false;
 	if (sscanf(text, "%llu %*u %u:%u %n", &id, &out->device_major, &out->device_minor, &at) !=
-		    3 ||
+		3 ||
 	    !at)
 		return false;
 	rest = text + at;
@@ -53,7 +53,7 @@ static bool parse_line(char *text, struct mount_line *out)
 static int append(struct mount_lines *lines, struct mount_line *line)
 {
 	struct mount_line *grown =
-		reallocarray(lines->lines, lines->count + 1, sizeof *lines->lines);
+	    reallocarray(lines->lines, lines->count + 1, sizeof *lines->lines);
 
 	if (grown)
 		lines->lines = grown;

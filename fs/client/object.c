@@ -81,7 +81,8 @@ int mapping_remove(const struct mapping_mount *mount, const char *name, struct m
 	if (!unlinkat(directory, base, 0))
 		return 0;
 	if (errno == EISDIR)
-		return mapping_fail(error, EISDIR, "this is a directory; use rmdir for an empty one");
+		return mapping_fail(error, EISDIR,
+				    "this is a directory; use rmdir for an empty one");
 	if (errno == EPERM || errno == EACCES)
 		return mapping_fail(error, errno,
 				    "cannot remove it: %s; you need write permission on its "

@@ -4,9 +4,9 @@
 #include "core/util.h"
 
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <linux/limits.h>
 #include <sys/xattr.h>
 
 enum { LONGEST_ANSWER = 256 << 20 };

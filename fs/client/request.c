@@ -1,6 +1,6 @@
-/* One request over the control socket. Each has a connection of its own, so that threads share nothing.
- * The supervisor keeps the listening socket: while a worker is replaced connect(2) waits in its
- * backlog, and only a connection that was being served breaks. Requests are idempotent. */
+/* One request over the control socket. Each has a connection of its own, so that threads share
+ * nothing. The supervisor keeps the listening socket: while a worker is replaced connect(2) waits
+ * in its backlog, and only a connection that was being served breaks. Requests are idempotent. */
 #include "fs/client/internal.h"
 
 #include "core/util.h"
@@ -53,7 +53,8 @@ static int receive(int socket_fd, struct wire_reply *reply, int *answer_fd)
 {
 	int fd = -1;
 	size_t count;
-	ssize_t got = fdpass_receive(socket_fd, reply, sizeof *reply, 0, &fd, 1, &count, NULL, NULL);
+	ssize_t got =
+	    fdpass_receive(socket_fd, reply, sizeof *reply, 0, &fd, 1, &count, NULL, NULL);
 
 	/* A reset can overtake a last word. */
 	if (got == -ECONNRESET)
@@ -127,6 +128,18 @@ static int ask(const struct mapping_mount *mount, const struct wire_request *req
 	}
 }
 
+/* The reply's text says why, and often what to do after a semicolon. */
+static int fail_by_reply(const struct wire_reply *reply, struct mapping_error *error)
+{
+	const int code = reply->error > 0 ? reply->error : EPROTO;
+	const char *name = strerrordesc_np(code);
+	const char *todo = strchr(reply->text, ';') ? NULL : mapping_advice(code);
+
+	return mapping_fail(error, code, "%s%s%s%s%s", name ? name : "refused",
+			    reply->text[0] ? ": " : "", reply->text, todo ? "; " : "",
+			    todo ? todo : "");
+}
+
 int mapping_request(const struct mapping_mount *mount, const struct wire_request *request,
 		    const int *fds, size_t count, int *answer_fd, struct mapping_error *error)
 {
@@ -135,16 +148,15 @@ int mapping_request(const struct mapping_mount *mount, const struct wire_request
 	int rc;
 
 	if (!mount->socket_path)
-		return mapping_fail(error, ENOTCONN,
-				    "the control socket is not visible here, and this needs it; bind "
-				    "MOUNT/.control into this container, or ask outside of it");
+		return mapping_fail(
+		    error, ENOTCONN,
+		    "the control socket is not visible here, and this needs it; bind "
+		    "MOUNT/.control into this container, or ask outside of it");
 	rc = ask(mount, request, fds, count, &reply, &fd);
 	if (rc)
 		return fail_to_reach(mount, -rc, error);
-	if (reply.error > 0 && reply.text[0])
-		return mapping_fail(error, reply.error, "%s", reply.text);
 	if (reply.error)
-		return mapping_fail_errno(error, reply.error > 0 ? reply.error : EPROTO, "refused");
+		return fail_by_reply(&reply, error);
 	if (answer_fd && fd < 0)
 		return mapping_fail(error, EPROTO, "the file system sent no answer");
 	if (answer_fd)

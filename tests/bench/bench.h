@@ -47,7 +47,8 @@ int bench_stall(const struct bench_options *options, struct bench_result *result
 /* timing.c */
 typedef int (*bench_op)(void *arg);
 
-/* Runs op in batches for `seconds`, after a warm-up, and says what one call took. */
+/* Runs op in batches of a millisecond or more for `seconds`, after a warm-up, and says what one
+ * call took: the median over the batches. */
 int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op);
 
 /* An object of `size` bytes at `path`, opened O_RDWR, which must not exist. Returns fd or -errno.

@@ -3,13 +3,15 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/util.h"
 
-#define NS_PER_S   1e9
-#define WARM_UP_NS 20000000ULL
-#define BATCH_NS   1000000ULL
+#define NS_PER_S    1e9
+#define WARM_UP_NS  20000000ULL
+#define BATCH_NS    1000000ULL
+#define BATCHES_MAX 8192
 
 static int run_batch(bench_op op, void *arg, uint64_t calls)
 {
@@ -41,22 +43,37 @@ static int calibrate(bench_op op, void *arg, uint64_t *batch)
 	return 0;
 }
 
+static int by_value(const void *left, const void *right)
+{
+	double l, r;
+
+	memcpy(&l, left, sizeof(l));
+	memcpy(&r, right, sizeof(r));
+	return (l > r) - (l < r);
+}
+
+/* The median over batches, not the mean over all: a neighbour that takes the CPU for some
+ * milliseconds spoils a few batches and no more. */
 int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op)
 {
-	uint64_t calls = 0, batch, start, now;
-	int rc = calibrate(op, arg, &batch);
+	AUTO_FREE double *times = calloc(BATCHES_MAX, sizeof(*times));
+	uint64_t batch, begin, start, now;
+	size_t count = 0;
+	int rc = times ? calibrate(op, arg, &batch) : -ENOMEM;
 
 	if (rc < 0)
 		return rc;
-	start = clock_ns(CLOCK_MONOTONIC);
+	begin = start = clock_ns(CLOCK_MONOTONIC);
 	do {
 		rc = run_batch(op, arg, batch);
 		if (rc < 0)
 			return rc;
-		calls += batch;
 		now = clock_ns(CLOCK_MONOTONIC);
-	} while ((double)(now - start) < seconds * NS_PER_S);
-	*ns_per_op = (double)(now - start) / (double)calls;
+		times[count++] = (double)(now - start) / (double)batch;
+		start = now;
+	} while ((double)(now - begin) < seconds * NS_PER_S && count < BATCHES_MAX);
+	qsort(times, count, sizeof(*times), by_value);
+	*ns_per_op = times[count / 2];
 	return 0;
 }
 

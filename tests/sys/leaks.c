@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 static void drop_caches(void)
 {
@@ -10,7 +11,7 @@ static void drop_caches(void)
 		sys_say("cannot drop caches");
 }
 
-struct leaks leaks_count(struct sys *sys)
+static struct leaks count(struct sys *sys)
 {
 	if (sys->reference)
 		return (struct leaks){0};
@@ -28,6 +29,21 @@ struct leaks leaks_count(struct sys *sys)
 	return now;
 }
 
+/* What was let go of a moment ago may still be counted: until nothing changes for a while. */
+struct leaks leaks_count(struct sys *sys)
+{
+	struct leaks last = count(sys), now;
+
+	for (int same = 0; same < 20; same++) {
+		usleep(5000);
+		now = count(sys);
+		if (memcmp(&now, &last, sizeof(now)) != 0)
+			same = 0;
+		last = now;
+	}
+	return last;
+}
+
 static bool no_more_than(const struct leaks *now, const struct leaks *before)
 {
 	return now->worker_fds <= before->worker_fds &&
@@ -40,7 +56,7 @@ void leaks_check(struct sys *sys, const struct leaks *before)
 {
 	struct leaks now;
 
-	if (BECOMES_TRUE(10, (now = leaks_count(sys), no_more_than(&now, before))))
+	if (BECOMES_TRUE(10, (now = count(sys), no_more_than(&now, before))))
 		return;
 	fail_msg(
 	    "before and now: worker fds %d %d, supervisor fds %d %d, known %lld %lld, handles %lld "

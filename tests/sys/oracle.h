@@ -7,6 +7,7 @@
 #ifndef MAPPINGFS_TESTS_SYS_ORACLE_H
 #define MAPPINGFS_TESTS_SYS_ORACLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,11 +25,16 @@ struct oracle_case {
 	void (*run)(const void *argument);
 	const void *argument;
 	unsigned seconds; /* time limit of one run; 0: 60 */
+	bool cached_only; /* passthrough is known to differ, and the case says why */
 };
 
 #define ORACLE_CASE(function)                                                                      \
 	{                                                                                          \
 		.name = #function, .run = function                                                 \
+	}
+#define ORACLE_CASE_CACHED(function)                                                               \
+	{                                                                                          \
+		.name = #function, .run = function, .cached_only = true                            \
 	}
 
 /* Everything below is called inside cases only. */

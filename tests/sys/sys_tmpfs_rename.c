@@ -150,11 +150,11 @@ static const unsigned none = 0, noreplace = RENAME_NOREPLACE, exchange = RENAME_
 		      both = RENAME_NOREPLACE | RENAME_EXCHANGE, unknown = 1u << 20;
 
 static const struct oracle_case cases[] = {
-    {"plain", all_pairs, &none, 0},
-    {"noreplace", all_pairs, &noreplace, 0},
-    {"exchange", all_pairs, &exchange, 0},
-    {"both_flags", all_pairs, &both, 0},
-    {"unknown_flag", all_pairs, &unknown, 0},
+    {"plain", all_pairs, &none, 0, false},
+    {"noreplace", all_pairs, &noreplace, 0, false},
+    {"exchange", all_pairs, &exchange, 0, false},
+    {"both_flags", all_pairs, &both, 0, false},
+    {"unknown_flag", all_pairs, &unknown, 0, false},
     ORACLE_CASE(into_itself),
     ORACLE_CASE(over_open_file),
     ORACLE_CASE(open_moves_along),

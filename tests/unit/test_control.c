@@ -1,5 +1,5 @@
-/* The control socket's server side, over a core that only remembers what it was asked. The object is a
- * file of a tmpfs that pretends to be FUSE when its handle is asked for.
+/* The control socket's server side, over a core that only remembers what it was asked. The object
+ * is a file of a tmpfs that pretends to be FUSE when its handle is asked for.
  *
  * wrap: name_to_handle_at
  */
@@ -182,8 +182,7 @@ static int setup(void **state)
 	box.listen_fd = listen_at(box.address);
 	box.loop = loop_create();
 	box.jobs = jobs_create();
-	box.job_source =
-		(struct loop_source){.fd = jobs_poll_fd(box.jobs), .ready = dispatch_jobs};
+	box.job_source = (struct loop_source){.fd = jobs_poll_fd(box.jobs), .ready = dispatch_jobs};
 	assert_int_equal(loop_add(box.loop, &box.job_source, EPOLLIN), 0);
 	start();
 	return 0;
@@ -273,8 +272,9 @@ static int await(int client, struct wire_reply *reply)
 	int fd = -1;
 
 	run_until_readable(client);
-	assert_int_equal(fdpass_receive(client, reply, sizeof *reply, 0, &fd, 1, &count, NULL, NULL),
-			 sizeof *reply);
+	assert_int_equal(
+	    fdpass_receive(client, reply, sizeof *reply, 0, &fd, 1, &count, NULL, NULL),
+	    sizeof *reply);
 	assert_int_equal(reply->magic, WIRE_MAGIC);
 	assert_int_equal(reply->version, WIRE_VERSION);
 	assert_int_equal(reply->length, sizeof *reply);
@@ -347,8 +347,8 @@ static void configures(void **state)
 	int client = connect_client(), object = open_object(O_PATH);
 
 	(void)state;
-	assert_int_equal(ask(client, WIRE_CONFIGURE, WIRE_SET_SIZE | WIRE_SPARSE | WIRE_TEMPORARY, 4097,
-			     &object, 1),
+	assert_int_equal(ask(client, WIRE_CONFIGURE, WIRE_SET_SIZE | WIRE_SPARSE | WIRE_TEMPORARY,
+			     4097, &object, 1),
 			 0);
 	assert_int_equal(box.configured, 1);
 	assert_int_equal(box.node, NODE_GENERATION << 32 | box.st.st_ino);
@@ -414,8 +414,8 @@ static void refuses_wrong_descriptors(void **state)
 	struct {
 		int first, second, error;
 	} cases[] = {
-		{plain, -1, EBADF}, {elsewhere, -1, EXDEV}, {-1, -1, EBADF}, {path, path, EBADF},
-		{path, plain, ELOOP}, {path, -1, EINVAL}, {path, null, EINVAL}, {path, -2, EACCES},
+	    {plain, -1, EBADF},   {elsewhere, -1, EXDEV}, {-1, -1, EBADF},      {path, path, EBADF},
+	    {path, plain, ELOOP}, {path, -1, EINVAL},     {path, null, EINVAL}, {path, -2, EACCES},
 	};
 
 	(void)state;
@@ -431,9 +431,9 @@ static void refuses_wrong_descriptors(void **state)
 		int fds[2] = {cases[i].first, cases[i].second};
 		bool bind = fds[1] >= 0;
 
-		assert_int_equal(ask(client, WIRE_CONFIGURE, bind ? WIRE_BIND : 0, 0, fds,
-				     bind ? 2 : 1),
-				 cases[i].error);
+		assert_int_equal(
+		    ask(client, WIRE_CONFIGURE, bind ? WIRE_BIND : 0, 0, fds, bind ? 2 : 1),
+		    cases[i].error);
 		if (!bind)
 			assert_int_equal(ask(client, WIRE_WHO, 0, 0, fds, 1), cases[i].error);
 	}
@@ -532,10 +532,9 @@ static void tells_who(void **state)
 	assert_int_equal(number(holder, "ns_pid"), pid);
 	assert_int_equal(number(holder, "uid"), getuid());
 	assert_string_equal(json_string_value(json_object_get(holder, "command")), "test_control");
-	assert_string_equal(
-		json_string_value(json_object_get(
-			json_array_get(json_object_get(holder, "handles"), 0), "access")),
-		"rw");
+	assert_string_equal(json_string_value(json_object_get(
+				json_array_get(json_object_get(holder, "handles"), 0), "access")),
+			    "rw");
 	view = json_array_get(json_object_get(holder, "views"), 0);
 	assert_int_equal(number(view, "end") - number(view, "start"), 4096);
 	assert_int_equal(number(view, "offset"), 4096);
@@ -613,7 +612,8 @@ static void survives_clients_that_leave_early(void **state)
 
 		for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
 			clients[i] = connect_client();
-			post(clients[i], i % 3 ? WIRE_WHO : WIRE_STATUS, 0, 0, &object, i % 3 ? 1 : 0);
+			post(clients[i], i % 3 ? WIRE_WHO : WIRE_STATUS, 0, 0, &object,
+			     i % 3 ? 1 : 0);
 			if (round % 2)
 				run_a_while(1);
 		}
@@ -735,19 +735,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(tells_status),
-		TEST(configures),
-		TEST(binds_a_file),
-		TEST(passes_on_why_core_refuses),
-		TEST(refuses_wrong_descriptors),
-		TEST(refuses_misshapen_messages),
-		TEST(tells_who),
-		TEST(hides_others_holders),
-		TEST(survives_clients_that_leave_early),
-		TEST(can_be_destroyed_while_busy),
-		TEST(limits_the_number_of_clients),
-		TEST(waits_for_descriptors_without_spinning),
-		TEST(is_patient_with_peers_that_do_not_read),
+	    TEST(tells_status),
+	    TEST(configures),
+	    TEST(binds_a_file),
+	    TEST(passes_on_why_core_refuses),
+	    TEST(refuses_wrong_descriptors),
+	    TEST(refuses_misshapen_messages),
+	    TEST(tells_who),
+	    TEST(hides_others_holders),
+	    TEST(survives_clients_that_leave_early),
+	    TEST(can_be_destroyed_while_busy),
+	    TEST(limits_the_number_of_clients),
+	    TEST(waits_for_descriptors_without_spinning),
+	    TEST(is_patient_with_peers_that_do_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,9 +161,9 @@ static void refused_descriptors_go_through_dispose(void **state)
 
 	(void)state;
 	send_fds("hello", 2); /* room for two in a message aligned for one */
-	assert_int_equal(fdpass_receive(pair[1], byte, sizeof byte, 0, fds, 1, &count, dispose,
-					&disposed),
-			 -E2BIG);
+	assert_int_equal(
+	    fdpass_receive(pair[1], byte, sizeof byte, 0, fds, 1, &count, dispose, &disposed),
+	    -E2BIG);
 	assert_int_equal(disposed, 2);
 }
 
@@ -185,13 +185,14 @@ static void reports_socket_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(passes_descriptors, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_too_many_descriptors, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_long_messages, setup, teardown),
-		cmocka_unit_test_setup_teardown(empty_message_brings_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(says_when_there_is_no_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(refused_descriptors_go_through_dispose, setup, teardown),
-		cmocka_unit_test_setup_teardown(reports_socket_errors, setup, teardown),
+	    cmocka_unit_test_setup_teardown(passes_descriptors, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refuses_too_many_descriptors, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refuses_long_messages, setup, teardown),
+	    cmocka_unit_test_setup_teardown(empty_message_brings_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(says_when_there_is_no_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refused_descriptors_go_through_dispose, setup,
+					    teardown),
+	    cmocka_unit_test_setup_teardown(reports_socket_errors, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define PAGES	   16
+#define PAGES      16
 #define FILE_BYTES (PAGES * PAGE_BYTES)
 
 static struct {
@@ -395,7 +395,8 @@ static void map_among_thousands(void)
 	make_file("many");
 	fd = open_file(O_RDWR);
 	for (uint64_t i = 0; i < 6000; i++)
-		map_or_exit(fd, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, i % PAGES, 1);
+		map_or_exit(fd, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, i % PAGES,
+			    1);
 	close(fd);
 	unlink(box.path);
 	strcpy(strrchr(box.path, '/'), "/file");
@@ -418,16 +419,17 @@ static void reads_long_maps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(sees_views, setup, teardown),
-		cmocka_unit_test_setup_teardown(sees_handles, setup, teardown),
-		cmocka_unit_test_setup_teardown(counts_threads_once_and_processes_each, setup, teardown),
-		cmocka_unit_test_setup_teardown(tells_views_beyond_a_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(knows_other_files_and_devices, setup, teardown),
-		cmocka_unit_test_setup_teardown(is_not_fooled_by_names, setup, teardown),
-		cmocka_unit_test_setup_teardown(tells_the_pid_inside_a_namespace, setup, teardown),
-		cmocka_unit_test_setup_teardown(sees_handles_of_other_mount_namespaces, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(reads_long_maps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sees_views, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sees_handles, setup, teardown),
+	    cmocka_unit_test_setup_teardown(counts_threads_once_and_processes_each, setup,
+					    teardown),
+	    cmocka_unit_test_setup_teardown(tells_views_beyond_a_size, setup, teardown),
+	    cmocka_unit_test_setup_teardown(knows_other_files_and_devices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(is_not_fooled_by_names, setup, teardown),
+	    cmocka_unit_test_setup_teardown(tells_the_pid_inside_a_namespace, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sees_handles_of_other_mount_namespaces, setup,
+					    teardown),
+	    cmocka_unit_test_setup_teardown(reads_long_maps, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

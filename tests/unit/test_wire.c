@@ -56,8 +56,8 @@ static void accepts_good_requests(void **state)
 	assert_int_equal(check_type(WIRE_CONFIGURE, 0, 0, 1), 0);
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE | WIRE_SPARSE, 1, 1), 0);
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, INT64_MAX, 1), 0);
-	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_BIND | WIRE_READ_ONLY | WIRE_TEMPORARY, 0, 2),
-			 0);
+	assert_int_equal(
+	    check_type(WIRE_CONFIGURE, WIRE_BIND | WIRE_READ_ONLY | WIRE_TEMPORARY, 0, 2), 0);
 }
 
 static void hands_out_the_fields(void **state)
@@ -131,7 +131,8 @@ static void refuses_impossible_sizes(void **state)
 {
 	(void)state;
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, 0, 1), EINVAL);
-	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, (uint64_t)INT64_MAX + 1, 1), EFBIG);
+	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, (uint64_t)INT64_MAX + 1, 1),
+			 EFBIG);
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, UINT64_MAX, 1), EFBIG);
 }
 
@@ -150,7 +151,8 @@ static void survives_random_bytes(void **state)
 			bytes[i] = (unsigned char)random();
 		if (round % 2) {
 			memcpy(bytes, &request, sizeof request);
-			bytes[(size_t)random() % sizeof request] ^= (unsigned char)(1 << random() % 8);
+			bytes[(size_t)random() % sizeof request] ^=
+			    (unsigned char)(1 << random() % 8);
 			length = sizeof request;
 		}
 		check(bytes, length, (size_t)random() % 4);
@@ -160,14 +162,14 @@ static void survives_random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepts_good_requests),
-		cmocka_unit_test(hands_out_the_fields),
-		cmocka_unit_test(refuses_wrong_lengths),
-		cmocka_unit_test(refuses_strangers),
-		cmocka_unit_test(refuses_wrong_descriptor_counts),
-		cmocka_unit_test(refuses_contradictions),
-		cmocka_unit_test(refuses_impossible_sizes),
-		cmocka_unit_test(survives_random_bytes),
+	    cmocka_unit_test(accepts_good_requests),
+	    cmocka_unit_test(hands_out_the_fields),
+	    cmocka_unit_test(refuses_wrong_lengths),
+	    cmocka_unit_test(refuses_strangers),
+	    cmocka_unit_test(refuses_wrong_descriptor_counts),
+	    cmocka_unit_test(refuses_contradictions),
+	    cmocka_unit_test(refuses_impossible_sizes),
+	    cmocka_unit_test(survives_random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,306 @@
+#include "tests/unit/core_fixture.h"
+
+#include "fs/fdpass.h"
+#include "tests/unit/core_faults.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <linux/securebits.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+
+size_t open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	while (dir && readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* --- trees --- */
+
+static int detached_tmpfs(void)
+{
+	AUTO_CLOSE int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	AUTO_CLOSE int mount = -1;
+
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", "64m", 0) < 0 ||
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	return mount < 0 ? -1 : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A tmpfs of its own, or a directory of one where mounting is not permitted. */
+static int new_tree(char *path, size_t size)
+{
+	int fd = detached_tmpfs();
+
+	path[0] = '\0';
+	if (fd >= 0)
+		return fd;
+	snprintf(path, size, "/dev/shm/core-fixture.XXXXXX");
+	if (!mkdtemp(path))
+		return -1;
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void free_tree(int fd, const char *path)
+{
+	if (fd >= 0)
+		close(fd);
+	if (path[0])
+		nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- the kernel's part: backing ids --- */
+
+static int attach(void *context, int fd)
+{
+	struct fixture *f = context;
+	uint32_t id = f->world->last_id + 1;
+
+	if (f->world->attach_error)
+		return f->world->attach_error;
+	if (id >= FIXTURE_IDS)
+		return -ENOSPC;
+	f->world->attached[id] = 1;
+	f->world->last_id = id;
+	if (getpid() == f->owner)
+		f->id_fds[id] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (f->world->after_attach)
+		f->world->after_attach();
+	return (int)id;
+}
+
+static void detach(void *context, uint32_t id)
+{
+	struct fixture *f = context;
+
+	if (id >= FIXTURE_IDS || !f->world->attached[id])
+		return; /* the kernel answers ENOENT */
+	f->world->attached[id] = 0;
+	if (getpid() == f->owner && f->id_fds[id] >= 0) {
+		close(f->id_fds[id]);
+		f->id_fds[id] = -1;
+	}
+}
+
+unsigned count_attached(const struct world *world)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < FIXTURE_IDS; i++)
+		count += world->attached[i];
+	return count;
+}
+
+/* --- the supervisor's part: descriptors of bound files --- */
+
+static void take_message(struct fixture *f, uint64_t id, int fd)
+{
+	if (fd >= 0) {
+		if (f->held_count == ARRAY_SIZE(f->held))
+			abort();
+		f->held[f->held_count++] = (struct core_bound_fd){.id = id, .fd = fd};
+		return;
+	}
+	for (size_t i = 0; i < f->held_count; i++)
+		if (f->held[i].id == id) {
+			close(f->held[i].fd);
+			f->held[i] = f->held[--f->held_count];
+			return;
+		}
+}
+
+void fixture_drain(struct fixture *f)
+{
+	uint64_t id;
+	size_t count;
+	int fd = -1;
+
+	while (fdpass_receive(f->channel[1], &id, sizeof id, MSG_DONTWAIT, &fd, 1, &count, NULL,
+			      NULL) == sizeof id) {
+		take_message(f, id, count ? fd : -1);
+		fd = -1;
+	}
+}
+
+static void tell_supervisor(struct fixture *f, uint64_t id, int fd)
+{
+	if (fdpass_send(f->channel[0], &id, sizeof id, 0, &fd, fd >= 0) != 0)
+		abort();
+	if (getpid() == f->owner)
+		fixture_drain(f);
+}
+
+static int hold(void *context, uint64_t id, int fd)
+{
+	struct fixture *f = context;
+
+	if (f->world->hold_error)
+		return f->world->hold_error;
+	tell_supervisor(f, id, fd);
+	return 0;
+}
+
+static void drop(void *context, uint64_t id)
+{
+	tell_supervisor(context, id, -1);
+}
+
+static void name_gone(void *context, uint64_t parent, uint64_t node, const char *name)
+{
+	struct world *world = ((struct fixture *)context)->world;
+
+	world->names_gone++;
+	world->gone_parent = parent;
+	world->gone_node = node;
+	snprintf(world->gone_name, sizeof world->gone_name, "%s", name);
+}
+
+/* --- life --- */
+
+static void configure(struct fixture *f, bool passthrough, bool rootless)
+{
+	struct stat st;
+
+	fstat(f->tree_fd, &st);
+	f->config = (struct core_config){
+		.tree_fd = f->tree_fd,
+		.notify_fd = passthrough ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
+		.state_fd = memfd_create("state", MFD_CLOEXEC),
+		.limit = FIXTURE_LIMIT,
+		.rootless = rootless || geteuid() != 0,
+		.root_mode = 01777,
+		.device_major = major(st.st_dev),
+		.device_minor = minor(st.st_dev),
+		.listener = {.name_gone = name_gone, .hold = hold, .drop = drop, .context = f},
+	};
+	if (passthrough)
+		f->config.data = (struct core_data_path){attach, detach, f};
+}
+
+struct fixture *fixture_new(bool passthrough, bool rootless)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return NULL;
+	f->fds_before = open_fds();
+	f->umask_before = umask(022);
+	umask(f->umask_before);
+	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+	signal(SIGIO, SIG_IGN); /* a lease broken in the instant it is held */
+	f->owner = getpid();
+	memset(f->id_fds, -1, sizeof f->id_fds);
+	f->world = mmap(NULL, sizeof *f->world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	f->world->dirty_pages = -1;
+	faults_install(f->world);
+	f->tree_fd = new_tree(f->tree_path, sizeof f->tree_path);
+	f->outside_fd = new_tree(f->outside_path, sizeof f->outside_path);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, f->channel) < 0)
+		abort();
+	configure(f, passthrough, rootless);
+	return f;
+}
+
+void fixture_free(struct fixture *f)
+{
+	fixture_stop(f);
+	fixture_drain(f);
+	for (size_t i = 0; i < FIXTURE_IDS; i++)
+		if (f->id_fds[i] >= 0)
+			close(f->id_fds[i]);
+	while (f->held_count)
+		close(f->held[--f->held_count].fd);
+	close(f->channel[0]);
+	close(f->channel[1]);
+	close(f->config.state_fd);
+	if (f->config.notify_fd >= 0)
+		close(f->config.notify_fd);
+	free_tree(f->tree_fd, f->tree_path);
+	free_tree(f->outside_fd, f->outside_path);
+	faults_install(NULL);
+	umask(f->umask_before);
+	munmap(f->world, sizeof *f->world);
+	free(f);
+}
+
+int fixture_start(struct fixture *f)
+{
+	struct core_bound_fd bound[ARRAY_SIZE(f->held)];
+
+	fixture_drain(f);
+	for (size_t i = 0; i < f->held_count; i++)
+		bound[i] = (struct core_bound_fd){
+			.id = f->held[i].id, .fd = fcntl(f->held[i].fd, F_DUPFD_CLOEXEC, 0)};
+	f->config.bound = bound;
+	f->config.bound_count = f->held_count;
+	return core_create(&f->config, &f->core);
+}
+
+void fixture_stop(struct fixture *f)
+{
+	core_destroy(f->core);
+	f->core = NULL;
+}
+
+void fixture_restart(struct fixture *f)
+{
+	fixture_stop(f);
+	assert_int_equal(fixture_start(f), 0);
+}
+
+static int setup(void **state, bool passthrough, bool rootless)
+{
+	struct fixture *f = fixture_new(passthrough, rootless);
+
+	alarm(60);
+	*state = f;
+	return f ? fixture_start(f) : -1;
+}
+
+int fixture_setup(void **state)
+{
+	return setup(state, true, false);
+}
+
+int fixture_setup_cached(void **state)
+{
+	return setup(state, false, false);
+}
+
+int fixture_setup_rootless(void **state)
+{
+	return setup(state, false, true);
+}
+
+int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+	size_t before = f->fds_before, after;
+
+	fixture_free(f);
+	alarm(0);
+	after = open_fds();
+	if (after != before)
+		print_error("descriptors: %zu before, %zu after\n", before, after);
+	return after == before ? 0 : -1;
+}
