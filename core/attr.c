@@ -52,7 +52,7 @@ void attr_entry(struct core *core, struct slot *slot, const struct stat *st, str
 		out->entry_timeout = 0;
 }
 
-static int slot_stat(struct core *core, struct slot *slot, struct stat *st)
+int slot_stat(struct core *core, struct slot *slot, struct stat *st)
 {
 	int fd = -1;
 

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #define CORE_ROOT_NODE 1ULL
+#define CORE_CONTROL_NAME ".control" /* in the root: cannot be removed or renamed */
 #define CORE_DEFERRED  1 /* the answer comes later, through the callback given */
 
 struct core;

@@ -117,6 +117,8 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 		if (core->config.data.attach && lastview_wanted(slot))
 			lastview_watch(core, slot, fd);
 	}
+	if ((slot->flags & SLOT_BOUND) && HANDLE_FLAGS_WRITE(flags))
+		lastview_in_use(core, slot);
 	stage_handle(core, slot);
 	opened->backing_id = (uint32_t)id;
 	fill_opened(slot, flags, opened);
@@ -163,10 +165,12 @@ void core_release(struct core *core, uint64_t node, int flags)
 
 /* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end or a
  * second try left; the kernel checked no right on it, but then it made it itself. */
-static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags)
+static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
+			bool *fresh)
 {
 	int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
 
+	*fresh = fd >= 0;
 	if (fd >= 0 || errno != EEXIST || ((flags & O_EXCL) && !core->resent_started))
 		return neg_errno(fd);
 	return neg_errno(openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
@@ -216,7 +220,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 
 /* Owns fd. */
 static int enter_created(struct core *core, int dirfd, uint64_t parent, const char *name, int flags,
-			 int fd, struct core_entry *out, struct core_opened *opened)
+			 int fd, bool fresh, struct core_entry *out,
+			 struct core_opened *opened)
 {
 	struct slot *slot;
 	struct stat st;
@@ -224,7 +229,7 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
-		rc = slot_acquire(core, dirfd, parent, name, &st, &slot);
+		rc = slot_acquire(core, dirfd, parent, name, &st, fresh, &slot);
 	if (rc < 0) {
 		close(fd);
 		return rc;
@@ -238,6 +243,7 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 {
 	int dirfd, fd, rc;
 	uint64_t node;
+	bool fresh;
 
 	if (core_replayed(core, &rc, &node))
 		return replay_create(core, rc, node, out, opened);
@@ -245,10 +251,10 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	if (dirfd < 0)
 		return dirfd;
 	cred_assume(core, caller);
-	fd = create_inode(core, dirfd, name, mode, flags);
+	fd = create_inode(core, dirfd, name, mode, flags, &fresh);
 	if (fd < 0)
 		return fd;
-	return enter_created(core, dirfd, parent, name, flags, fd, out, opened);
+	return enter_created(core, dirfd, parent, name, flags, fd, fresh, out, opened);
 }
 
 /* An inode without a name is an orphan from its first day; the tree's own O_TMPFILE gives it the owner and
@@ -272,7 +278,7 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 		return -errno;
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
-		rc = slot_acquire(core, fd, 0, "", &st, &slot);
+		rc = slot_acquire(core, fd, 0, "", &st, true, &slot);
 	if (rc == 0)
 		rc = tree_orphan_adopt(&core->tree, state_node(&core->state, slot), fd);
 	if (rc < 0) {

@@ -49,9 +49,10 @@ int core_finish(struct core *core, int error);
 
 /* --- slots.c: inodes the kernel knows --- */
 /* The slot of an inode just found by name, new or known. Nothing is committed yet: on success lookups + 1
- * is staged. dirfd/parent/name say where it is; st what it is. */
+ * is staged. dirfd/parent/name say where it is; st what it is; fresh that we have
+ * just made it, so that it has no record. */
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
-		 const struct stat *st, struct slot **out);
+		 const struct stat *st, bool fresh, struct slot **out);
 struct slot *slot_get(struct core *core, uint64_t node); /* NULL: stale */
 struct slot *slot_by_ino(struct core *core, ino_t ino);
 /* The one decider: frees the slot when nothing needs it any more. */
@@ -63,6 +64,7 @@ int slots_rebuild(struct core *core);
 int names_directory(struct core *core, uint64_t node); /* borrowed O_PATH fd or -errno */
 
 /* --- attr.c --- */
+int slot_stat(struct core *core, struct slot *slot, struct stat *st); /* the tree's own word */
 void attr_present(struct core *core, struct slot *slot, struct stat *st);
 void attr_entry(struct core *core, struct slot *slot, const struct stat *st, struct core_entry *out);
 
@@ -89,6 +91,10 @@ void backing_release(struct core *core, struct slot *slot); /* closes the backin
 /* --- lastview.c --- */
 bool lastview_wanted(const struct slot *slot);
 void lastview_watch(struct core *core, struct slot *slot, int fd);
+/* Nothing holds the object any more: flushes it, ends it. */
+void lastview_gone(struct core *core, struct slot *slot);
+/* A bound object has a handle that may write. */
+void lastview_in_use(struct core *core, struct slot *slot);
 void lastview_handle_closed(struct core *core, struct slot *slot);
 void lastview_dispatch(struct core *core);
 void lastview_forget(struct core *core, struct slot *slot);

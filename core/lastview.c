@@ -233,7 +233,7 @@ int lastview_probe(struct core *core, struct slot *slot)
 	return 1;
 }
 
-static void gone(struct core *core, struct slot *slot)
+void lastview_gone(struct core *core, struct slot *slot)
 {
 	bool used = slot->flags & SLOT_USED;
 
@@ -281,7 +281,7 @@ static void scan_done(struct job *job)
 		return;
 	probe->scanning = false;
 	if (views == 0 && slot->handles == 0) {
-		gone(core, slot);
+		lastview_gone(core, slot);
 		return;
 	}
 	if (views == 0)
@@ -352,7 +352,7 @@ static void probe_fire(struct timer *timer)
 	}
 	rc = lastview_probe(core, slot);
 	if (rc == 1 || rc == -ESTALE)
-		gone(core, slot);
+		lastview_gone(core, slot);
 	else if (probe->attempt >= SCAN_FROM_ATTEMPT && (slot->flags & SLOT_BOUND))
 		start_scan(core, slot, probe);
 	else if (probe->attempt < ARRAY_SIZE(retry_ns))
@@ -378,6 +378,12 @@ static void hint(struct core *core, struct slot *slot)
 	probe_fire(&probe->timer);
 }
 
+void lastview_in_use(struct core *core, struct slot *slot)
+{
+	if (!find_probe(core, slot))
+		schedule(core, slot, 0, IN_USE_PERIOD_NS);
+}
+
 void lastview_handle_closed(struct core *core, struct slot *slot)
 {
 	if (slot->flags & SLOT_DEAD)
@@ -385,7 +391,7 @@ void lastview_handle_closed(struct core *core, struct slot *slot)
 	if (!by_release_alone(core))
 		hint(core, slot);
 	else if (slot->handles == 0)
-		gone(core, slot);
+		lastview_gone(core, slot);
 }
 
 void lastview_forget(struct core *core, struct slot *slot)
@@ -443,7 +449,7 @@ void lastview_resume(struct core *core)
 			struct slot *slot = &core->state.slots[i];
 			if (slot->lookups && !slot->handles && (slot->flags & SLOT_USED) &&
 			    lastview_wanted(slot))
-				gone(core, slot);
+				lastview_gone(core, slot);
 		}
 		return;
 	}

@@ -39,7 +39,7 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	rc = slot_acquire(core, dirfd, parent, name, &st, &slot);
+	rc = slot_acquire(core, dirfd, parent, name, &st, created, &slot);
 	if (rc < 0)
 		return rc;
 	if (created && S_ISREG(st.st_mode) && core->config.temporary) {

@@ -5,12 +5,19 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <string.h>
 
 #define RENAME_FLAGS (RENAME_NOREPLACE | RENAME_EXCHANGE)
 
 static void stage_orphan(struct core *core, struct slot *slot)
 {
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_ORPHAN);
+}
+
+/* The service itself: without its name nobody reaches it before the next mount. */
+static bool is_control(uint64_t parent, const char *name)
+{
+	return parent == CORE_ROOT_NODE && strcmp(name, CORE_CONTROL_NAME) == 0;
 }
 
 /* Without handles an inode is found by one name only, so any name's loss makes an orphan. */
@@ -28,6 +35,8 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 
 	if (core_replayed(core, &rc, NULL))
 		return rc;
+	if (is_control(parent, name))
+		return -EPERM;
 	dirfd = names_directory(core, parent);
 	if (dirfd < 0)
 		return dirfd;
@@ -173,6 +182,8 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		return rc;
 	if (flags & ~(unsigned)RENAME_FLAGS)
 		return -EINVAL;
+	if (is_control(parent, name) || is_control(new_parent, new_name))
+		return -EPERM;
 	from = names_directory(core, parent);
 	to = names_directory(core, new_parent);
 	if (from < 0 || to < 0)

@@ -13,11 +13,13 @@
 #include <sys/vfs.h>
 
 /* A hopeless attempt would take all that is free for a moment, and others could feel it. */
-static bool cannot_fit(int fd, uint64_t bytes)
+static bool cannot_fit(int fd, uint64_t from, uint64_t to)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && bytes / (uint64_t)fs.f_bsize > (uint64_t)fs.f_bavail;
+	from = page_round_up(from);
+	return to > from && fstatfs(fd, &fs) == 0 &&
+	       (to - from) / (uint64_t)fs.f_bsize > (uint64_t)fs.f_bavail;
 }
 
 int reserve(int fd, uint64_t from, uint64_t to)
@@ -29,7 +31,7 @@ int reserve(int fd, uint64_t from, uint64_t to)
 		return 0;
 	if (to > (uint64_t)INT64_MAX)
 		return -EFBIG;
-	if (cannot_fit(fd, to - page_round_up(from)))
+	if (cannot_fit(fd, from, to))
 		return -ENOSPC;
 	rc = sys->fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(to - start));
 	if (rc == 0 || rc == -EOPNOTSUPP || rc == -ENOSYS)

@@ -51,7 +51,7 @@ struct slot *slot_by_ino(struct core *core, ino_t ino)
 }
 
 static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *name,
-		    const struct stat *st, struct slot **out)
+		    const struct stat *st, bool fresh, struct slot **out)
 {
 	struct slot *slot = take_free(core);
 	int rc;
@@ -62,7 +62,7 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 	if (rc == 0) {
 		if (setid_mode(st->st_mode))
 			slot->flags |= SLOT_SETID;
-		if (slot->flags & SLOT_REGULAR)
+		if ((slot->flags & SLOT_REGULAR) && !fresh)
 			record_load(core, slot, dirfd, name);
 		rc = map_put(&core->by_ino, st->st_ino, state_index(&core->state, slot));
 	}
@@ -76,13 +76,13 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 }
 
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
-		 const struct stat *st, struct slot **out)
+		 const struct stat *st, bool fresh, struct slot **out)
 {
 	struct slot *slot = slot_by_ino(core, st->st_ino);
 	int rc = 0;
 
 	if (!slot)
-		rc = slot_new(core, dirfd, parent, name, st, &slot);
+		rc = slot_new(core, dirfd, parent, name, st, fresh, &slot);
 	if (rc < 0)
 		return rc;
 	STAGE(&core->state, slot->lookups, slot->lookups + 1);
@@ -98,7 +98,7 @@ static void let_go_of_inode(struct core *core, struct slot *slot)
 	if (!(slot->flags & SLOT_ORPHAN))
 		return;
 	/* Gone already: we were killed after removing it, before we could say so. */
-	last_link = tree_stat(&core->tree, slot, &st) < 0 || st.st_nlink <= 1 || S_ISDIR(st.st_mode);
+	last_link = slot_stat(core, slot, &st) < 0 || st.st_nlink <= 1 || S_ISDIR(st.st_mode);
 	if (last_link)
 		binding_drop(core, slot);
 	tree_orphan_remove(&core->tree, state_node(&core->state, slot),
@@ -111,13 +111,19 @@ void slot_consider_free(struct core *core, struct slot *slot)
 
 	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || index == 1)
 		return;
+	/* A view holds the kernel's knowledge of the inode, so a forgotten inode has none: this may come before
+	 * the event that says so. */
+	if ((slot->flags & SLOT_USED) && lastview_wanted(slot) && !(slot->flags & SLOT_DEAD)) {
+		lastview_gone(core, slot);
+		return;
+	}
 	lastview_forget(core, slot);
 	backing_release(core, slot);
-	fdcache_drop(&core->files, index);
 	if (!(slot->flags & SLOT_DEAD)) {
 		let_go_of_inode(core, slot);
 		map_remove(&core->by_ino, slot->ino);
 	}
+	fdcache_drop(&core->files, index);
 	tree_forget(&core->tree, slot);
 	STAGE(&core->state, slot->flags, 0);
 	state_commit(&core->state);

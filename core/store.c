@@ -55,6 +55,9 @@ int store_census(struct core *core)
 {
 	if (!core->persistent)
 		return 0;
+	/* The socket of a mount that has ended. */
+	if (unlinkat(core->tree.base_fd, "tree/" CORE_CONTROL_NAME, 0) < 0 && errno != ENOENT)
+		return -errno;
 	return census_directory(core, openat(core->tree.base_fd, "tree",
 					     O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }

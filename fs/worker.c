@@ -9,6 +9,7 @@
 #include "fs/ops.h"
 #include "fs/ops_raw.h"
 #include "fs/passthrough.h"
+#include "fs/worker_mounts.h"
 
 #include <fcntl.h>
 #include <linux/securebits.h>
@@ -207,6 +208,22 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 	loop_stop(worker->loop, WORKER_EXIT_UNMOUNTED);
 }
 
+/* Nobody else will notice an umount now. The socket is bound inside the mount and keeps its superblock: let
+ * go of it, and /dev/fuse says the end. */
+static void mounts_changed(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, mounts_source);
+	const struct handover *h = worker->handover;
+
+	(void)events;
+	if (mounts_has_device(source->fd, h->config.device_major, h->config.device_minor))
+		return;
+	loop_remove(worker->loop, source);
+	control_destroy(worker->control);
+	worker->control = NULL;
+	close(HANDOVER_FD_CONTROL);
+}
+
 /* The supervisor is gone: the mount goes on, without a net. */
 static void channel_hangup(struct loop_source *source, uint32_t events)
 {
@@ -216,6 +233,10 @@ static void channel_hangup(struct loop_source *source, uint32_t events)
 		return;
 	log_warn("the supervisor is gone; serving without it");
 	loop_remove(worker->loop, source);
+	worker->mounts_source = (struct loop_source){
+		.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .ready = mounts_changed};
+	if (worker->mounts_source.fd >= 0)
+		loop_add(worker->loop, &worker->mounts_source, EPOLLPRI);
 }
 
 static int watch_world(struct worker *worker)

@@ -20,7 +20,7 @@ struct worker {
 	struct handover *handover;
 	bool passthrough;
 	int fuse_fd;
-	struct loop_source core_source, signal_source, channel_source;
+	struct loop_source core_source, signal_source, channel_source, mounts_source;
 };
 
 /* status.c: malloc'd JSON text, NULL without memory */

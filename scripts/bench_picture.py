@@ -124,7 +124,7 @@ def axis(scale, bottom):
     return out
 
 
-def stall_text(results, targets):
+def stall_text(results, targets, facts):
     parts = []
     for target in targets:
         value = results.median(FREE, STALL.key, target.name)
@@ -134,11 +134,12 @@ def stall_text(results, targets):
         return None
     floor = results.median(FREE, STALL.key, BASE)
     floor_text = f"; /dev/shm without kills {duration(floor)}" if floor else ""
-    return f"Longest stall of a caller over 20 kills of the worker: {', '.join(parts)}{floor_text}"
+    return (f"Longest stall of a caller over {facts['kills_per_round']} kills of the worker: "
+            f"{', '.join(parts)}{floor_text}")
 
 
 def footer(results, targets, facts, y):
-    lines = [stall_text(results, targets),
+    lines = [stall_text(results, targets, facts),
              f"Linux {facts['kernel']}, {facts['cpus']} CPUs, {facts['date'][:10]}; median of "
              f"{facts['rounds']} rounds, file systems interleaved in each round.",
              *(f"{t.title}: not measured: {t.reason}" for t in targets if t.reason)]

@@ -83,6 +83,8 @@ def notes(results, targets, facts):
     yield (f"Ratios are to /dev/shm in the same run; goals are for {GOAL_TARGET}, free. "
            f"First touch: {facts['touch_bytes'] >> 20} MiB in 4 KiB steps.")
     yield from zeroing_note(results)
+    yield (f"Longest stall: of a caller that opens, maps, touches and closes in a loop, over "
+           f"{facts['kills_per_round']} kills of the worker a round; median of the rounds.")
     for target in targets:
         if target.reason:
             yield f"{target.title}: not measured: {target.reason}"

@@ -1,0 +1,355 @@
+#include "tests/unit/core_crash.h"
+
+#include "core/internal.h"
+#include "tests/unit/core_faults.h"
+
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+#ifndef __FILE_NAME__
+#define __FILE_NAME__ __FILE__
+#endif
+
+#define WATCHED_SLOTS 24
+#define MAX_POINTS    4000
+#define STEP_LIMIT    400000 /* instructions between two system calls */
+
+/* The change-th change of the state area after the call-th system call. 0, 0: before anything. */
+struct point {
+	int call, change;
+};
+
+struct tracee {
+	pid_t pid;
+	const char *area; /* the state area */
+	bool ended;
+	bool in_call; /* stopped at the entry of a system call */
+};
+
+void crash_complain(struct fixture *f, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(f->world->complaint, sizeof f->world->complaint, format, args);
+	va_end(args);
+	_exit(1);
+}
+
+uint64_t crash_lookups(struct fixture *f, uint64_t node)
+{
+	struct slot *slot = state_slot(&f->core->state, node);
+
+	return slot ? slot->lookups : UINT64_MAX;
+}
+
+/* --- what of the state area is looked at --- */
+
+struct look {
+	char header[offsetof(struct state_header, records)];
+	struct request_record record;
+	char slots[WATCHED_SLOTS * sizeof(struct slot)];
+	char places[WATCHED_SLOTS * sizeof(struct slot_place)];
+};
+
+static size_t slots_at(void)
+{
+	return (size_t)page_round_up(sizeof(struct state_header));
+}
+
+static size_t area_size(void)
+{
+	return slots_at() + STATE_MAX_SLOTS * (sizeof(struct slot) + sizeof(struct slot_place));
+}
+
+static void take_look(const struct tracee *t, struct look *look)
+{
+	const struct state_header *h = (const void *)t->area;
+
+	memcpy(look->header, h, sizeof look->header);
+	look->record = h->records[(CRASH_UNIQUE >> 1) % STATE_RECORDS];
+	memcpy(look->slots, t->area + slots_at(), sizeof look->slots);
+	memcpy(look->places, t->area + slots_at() + STATE_MAX_SLOTS * sizeof(struct slot),
+	       sizeof look->places);
+}
+
+static bool changed(const struct tracee *t, struct look *look)
+{
+	struct look now;
+
+	take_look(t, &now);
+	if (memcmp(&now, look, sizeof now) == 0)
+		return false;
+	*look = now;
+	return true;
+}
+
+/* --- the tracee --- */
+
+static void go_on(struct tracee *t, enum __ptrace_request how)
+{
+	int status;
+
+	if (ptrace(how, t->pid, NULL, NULL) < 0)
+		abort();
+	while (waitpid(t->pid, &status, __WALL) < 0 && errno == EINTR)
+		;
+	t->ended = WIFEXITED(status) || WIFSIGNALED(status);
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		abort(); /* prepare or act went wrong by itself */
+}
+
+static bool at_system_call(const struct tracee *t)
+{
+	struct user_regs_struct regs;
+	long word;
+
+	ptrace(PTRACE_GETREGS, t->pid, NULL, &regs);
+	errno = 0;
+	word = ptrace(PTRACE_PEEKTEXT, t->pid, (void *)regs.rip, NULL);
+	return errno == 0 && (word & 0xffff) == 0x050f;
+}
+
+static void end_tracee(struct tracee *t)
+{
+	if (!t->ended) {
+		kill(t->pid, SIGKILL);
+		waitpid(t->pid, NULL, __WALL);
+	}
+	munmap((void *)t->area, area_size());
+}
+
+/* Steps through the whole call and notes the points. */
+static int find_points(struct tracee *t, struct point *points)
+{
+	struct look look;
+	int count = 0, call = 0, change = 0;
+
+	take_look(t, &look);
+	points[count++] = (struct point){0, 0};
+	while (!t->ended) {
+		bool system_call = at_system_call(t);
+
+		go_on(t, PTRACE_SINGLESTEP);
+		if (t->ended)
+			break;
+		if (system_call) {
+			call++;
+			change = 0;
+			changed(t, &look);
+			points[count++] = (struct point){call, 0};
+		} else if (changed(t, &look)) {
+			points[count++] = (struct point){call, ++change};
+		}
+		if (count >= MAX_POINTS - 1)
+			abort();
+	}
+	return count;
+}
+
+static void run_to(struct tracee *t, struct point point)
+{
+	struct look look;
+	int change = 0;
+
+	for (int i = 0; i < 2 * point.call && !t->ended; i++)
+		go_on(t, PTRACE_SYSCALL);
+	take_look(t, &look);
+	for (int i = 0; i < STEP_LIMIT && change < point.change && !t->ended; i++) {
+		go_on(t, PTRACE_SINGLESTEP);
+		if (!t->ended)
+			change += changed(t, &look);
+	}
+}
+
+/* --- workers --- */
+
+static void new_worker(struct fixture *f)
+{
+	alarm(20);
+	if (fixture_start(f) < 0)
+		crash_complain(f, "core_create failed");
+}
+
+/* Stopped where the tracing is to begin. */
+static struct tracee first_worker(const struct crash_case *c, struct fixture *f)
+{
+	struct tracee t = {.pid = fork()};
+
+	if (t.pid == 0) {
+		f->core = NULL;
+		new_worker(f);
+		c->prepare(f);
+		core_request(f->core, CRASH_UNIQUE, false);
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		c->act(f);
+		_exit(0);
+	}
+	waitpid(t.pid, NULL, 0);
+	return t;
+}
+
+/* Dies in its start: only the memory is looked at from there on. */
+static struct tracee starting_worker(struct fixture *f)
+{
+	struct tracee t = {.pid = fork()};
+
+	if (t.pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		new_worker(f);
+		_exit(0);
+	}
+	waitpid(t.pid, NULL, 0);
+	return t;
+}
+
+static void map_area(struct tracee *t, struct fixture *f)
+{
+	int status = 0;
+
+	if (waitpid(t->pid, &status, WNOHANG) == t->pid)
+		abort();
+	t->area = mmap(NULL, area_size(), PROT_READ, MAP_SHARED, f->config.state_fd, 0);
+	if (t->area == MAP_FAILED)
+		abort();
+}
+
+static const char *last_worker(const struct crash_case *c, struct fixture *f)
+{
+	static char text[600];
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		new_worker(f);
+		if (!c->unsent) {
+			core_request(f->core, CRASH_UNIQUE, true);
+			c->act(f);
+		}
+		f->unique = CRASH_UNIQUE;
+		c->check(f);
+		if (fixture_leftovers(f))
+			crash_complain(f, "%s", fixture_leftovers(f));
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	fixture_drain(f);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !f->held_count)
+		return NULL;
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof text, "ended by signal %d", WTERMSIG(status));
+	else
+		snprintf(text, sizeof text, "%s",
+			 WEXITSTATUS(status) ? f->world->complaint : "a file stays bound");
+	return text;
+}
+
+/* --- the experiment --- */
+
+static struct fixture *fresh(const struct crash_case *c)
+{
+	struct fixture *f = fixture_new(c->passthrough, c->rootless);
+
+	f->config.temporary = c->temporary;
+	return f;
+}
+
+static struct tracee begin(const struct crash_case *c, struct fixture *f, struct point before)
+{
+	struct tracee t = first_worker(c, f);
+
+	map_area(&t, f);
+	if (!c->in_start)
+		return t;
+	run_to(&t, before);
+	end_tracee(&t);
+	fixture_drain(f);
+	t = starting_worker(f);
+	map_area(&t, f);
+	return t;
+}
+
+static int all_points(const struct crash_case *c, struct point before, struct point *points)
+{
+	struct fixture *f = fresh(c);
+	struct tracee t = begin(c, f, before);
+	int count = find_points(&t, points);
+
+	end_tracee(&t);
+	fixture_free(f);
+	return count;
+}
+
+/* 1 if it came out wrong. */
+static int try_point(const struct crash_case *c, struct point before, struct point point)
+{
+	struct fixture *f = fresh(c);
+	struct tracee t = begin(c, f, before);
+	const char *wrong;
+
+	run_to(&t, point);
+	end_tracee(&t);
+	wrong = last_worker(c, f);
+	if (wrong)
+		print_error("%s: killed at system call %d, change %d: %s\n", c->name, point.call,
+			    point.change, wrong);
+	fixture_free(f);
+	return wrong != NULL;
+}
+
+static int try_all(const struct crash_case *c, struct point before, int *tried)
+{
+	static struct point points[MAX_POINTS];
+	int wrong = 0, count = all_points(c, before, points);
+
+	for (int i = 0; i < count; i++)
+		wrong += try_point(c, before, points[i]);
+	*tried += count;
+	return wrong;
+}
+
+static int try_starts(const struct crash_case *c, int *tried)
+{
+	static struct point points[MAX_POINTS];
+	struct crash_case first = *c;
+	int wrong = 0, count;
+
+	first.in_start = false;
+	count = all_points(&first, (struct point){0, 0}, points);
+	/* The middle of the call is where a worker leaves most behind. */
+	for (int i = count / 4; i < count; i += count / 3)
+		wrong += try_all(c, points[i], tried);
+	return wrong;
+}
+
+static bool can_trace(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0);
+	waitpid(pid, &status, 0);
+	return status == 0;
+}
+
+void crash_run(const struct crash_case *c)
+{
+	size_t before = open_fds();
+	int wrong, tried = 0;
+
+	alarm(100);
+	if (!can_trace())
+		skip();
+	wrong = c->in_start ? try_starts(c, &tried)
+			    : try_all(c, (struct point){0, 0}, &tried);
+	alarm(0);
+	print_message("%s: %d kills\n", c->name, tried);
+	assert_true(tried > 1);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(open_fds(), before);
+}
