@@ -44,11 +44,39 @@ static int tmpfs_detached(uint64_t limit, bool huge)
 	return neg_errno(fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
 }
 
-/* --- without fsopen(2), before Linux 5.2: a mount nobody else ever sees --- */
+/* --- without fsopen(2), before Linux 5.2, or without the right to mount here: a mount that nobody else ever
+ * sees --- */
+
+static int write_text(const char *path, const char *text)
+{
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* A user namespace in which we are ourselves, and may mount (user_namespaces(7)). */
+static int enter_user_namespace(void)
+{
+	char uids[64], gids[64];
+	int rc;
+
+	snprintf(uids, sizeof uids, "%u %u 1", geteuid(), geteuid());
+	snprintf(gids, sizeof gids, "%u %u 1", getegid(), getegid());
+	if (unshare(CLONE_NEWUSER))
+		return -errno;
+	rc = write_text("/proc/self/setgroups", "deny");
+	if (!rc)
+		rc = write_text("/proc/self/uid_map", uids);
+	return rc ? rc : write_text("/proc/self/gid_map", gids);
+}
 
 static int tmpfs_in_own_namespace(uint64_t limit, bool huge)
 {
 	char data[96];
+	int rc = mount_as_root() ? 0 : enter_user_namespace();
+
+	if (rc)
+		return rc;
 
 	snprintf(data, sizeof data, "size=%llu,mode=0700%s", (unsigned long long)tmpfs_size(limit),
 		 huge ? ",huge=within_size" : "");
@@ -150,6 +178,21 @@ static int open_private_tree(int private_fd)
 	return steal_fd(&fd);
 }
 
+/* As root has it, if the system lets users have namespaces: its size is the mount's limit, and it cannot leak.
+ * Otherwise a directory of the machine's own tmpfs. */
+static int open_user_tree(struct mount_backing *backing, uint64_t limit)
+{
+	int fd = tmpfs_from_child(limit, true);
+
+	if (fd < 0)
+		fd = tmpfs_from_child(limit, false);
+	if (fd >= 0)
+		return fd;
+	log_warn("no private tmpfs (%s): objects live in %s, whose room is the limit",
+		 strerror(-fd), backing->private_path);
+	return open_private_tree(backing->private_fd);
+}
+
 static enum exit_code open_private(struct mount_backing *backing, const struct options *options)
 {
 	int rc = mount_private_create(backing->private_path, options->allow_other);
@@ -157,7 +200,7 @@ static enum exit_code open_private(struct mount_backing *backing, const struct o
 	if (rc >= 0) {
 		backing->private_fd = rc;
 		if (!options->store)
-			rc = backing->tree_fd = open_private_tree(backing->private_fd);
+			rc = backing->tree_fd = open_user_tree(backing, options->size);
 	}
 	if (rc >= 0)
 		return EXIT_CODE_OK;
