@@ -32,8 +32,11 @@ static void let_go(struct core *core, uint64_t id)
 
 void binding_drop(struct core *core, struct slot *slot)
 {
-	if (slot->flags & SLOT_BOUND)
-		let_go(core, slot->binding);
+	if (!(slot->flags & SLOT_BOUND))
+		return;
+	let_go(core, slot->binding);
+	STAGE(&core->state, slot->flags, slot->flags & ~(uint32_t)SLOT_BOUND);
+	state_commit(&core->state);
 }
 
 void binding_recover(struct core *core)

@@ -77,15 +77,30 @@ static int adopt_bindings(struct core *core)
 	return 0;
 }
 
-/* An attach may have given us an id that we did not live to write down. Ids are given in ascending order,
- * so it can only be the one after the newest we know (fs/fuse/backing.c: idr_alloc_cyclic). */
+static bool backs_a_slot(struct core *core, uint32_t id)
+{
+	for (uint32_t i = 2; i < core->state.header->high; i++)
+		if (core->state.slots[i].backing_id == id)
+			return true;
+	return false;
+}
+
+/* An attach may have given us an id that we did not live to write down. Ids are given in ascending order, so
+ * it can only be the one after the newest we know (fs/fuse/backing.c: idr_alloc_cyclic); or later by one for
+ * each worker that died like this since. Or we knew it, and had no time to say whose it is. */
 static void recover_attach(struct core *core)
 {
+	const struct core_data_path *data = &core->config.data;
 	struct state_header *h = core->state.header;
+	uint32_t last = (uint32_t)h->last_backing_id;
 
-	if (h->attaching && core->config.data.detach)
-		core->config.data.detach(core->config.data.context,
-					 (uint32_t)h->last_backing_id + 1);
+	if (!h->attaching || !data->detach)
+		return;
+	if (last && !backs_a_slot(core, last))
+		data->detach(data->context, last);
+	h->attaches_lost++;
+	for (uint32_t i = 1; i <= h->attaches_lost; i++)
+		data->detach(data->context, last + i);
 	h->attaching = 0;
 }
 

@@ -25,6 +25,18 @@ int core_write(struct core *core, uint64_t node, const void *bytes, size_t size,
 	return written < 0 ? -errno : (int)written;
 }
 
+/* A size set this way is a promise, too: the hole before what is allocated is part of it. */
+static int reserve_below(const struct slot *slot, int fd, int mode, uint64_t end)
+{
+	struct stat st;
+
+	if ((mode & FALLOC_FL_KEEP_SIZE) || (slot->flags & (SLOT_SPARSE | SLOT_BOUND)))
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return reserve(fd, (uint64_t)st.st_size, end);
+}
+
 int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off_t length)
 {
 	struct slot *slot = slot_get(core, node);
@@ -37,6 +49,9 @@ int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off
 	if (slot->flags & SLOT_READ_ONLY)
 		return -EACCES;
 	setid_drop(core, slot);
+	rc = reserve_below(slot, fd, mode, end);
+	if (rc < 0)
+		return rc;
 	rc = sys->fallocate(fd, mode, offset, length);
 	if (rc == 0 && (slot->flags & SLOT_BOUND) && !(mode & FALLOC_FL_KEEP_SIZE) &&
 	    end > slot->size) {

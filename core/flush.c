@@ -101,7 +101,7 @@ static void keep_result(struct core *core, struct slot *slot, int result, bool b
 	STAGE(&core->state, h->flushes, h->flushes + 1);
 	STAGE(&core->state, h->flush_failures, h->flush_failures + (result < 0));
 	state_commit(&core->state);
-	if (slot->flags & SLOT_BOUND)
+	if ((slot->flags & (SLOT_BOUND | SLOT_DEAD)) == SLOT_BOUND)
 		record_save_slot(core, slot);
 }
 
@@ -109,6 +109,8 @@ static void finish_ours(struct core *core, struct slot *slot, uint64_t node, int
 {
 	if (result == 0) {
 		drop_retry(core, node);
+		if (slot->flags & SLOT_DEAD)
+			binding_drop(core, slot);
 		slot_consider_free(core, slot);
 		return;
 	}

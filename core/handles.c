@@ -66,8 +66,9 @@ static int stage_backing(struct core *core, struct slot *slot, int fd)
 		h->attaching = 0;
 		return id;
 	}
+	*(volatile uint64_t *)&h->last_backing_id = (uint64_t)id;
+	*(volatile uint32_t *)&h->attaches_lost = 0;
 	STAGE(&core->state, slot->backing_id, (uint32_t)id);
-	STAGE(&core->state, h->last_backing_id, (uint64_t)id);
 	STAGE(&core->state, h->attaching, 0);
 	return id;
 }

@@ -15,7 +15,7 @@ struct jobs {
 	pthread_cond_t work;
 	struct queue waiting, finished;
 	pthread_t threads[JOBS_THREADS];
-	unsigned started, idle;
+	unsigned started, idle, waiting_count;
 	bool stopping;
 	int event_fd;
 };
@@ -62,6 +62,7 @@ static void *thread_main(void *argument)
 		}
 		if (!job)
 			break;
+		jobs->waiting_count--;
 		pthread_mutex_unlock(&jobs->lock);
 		job->run(job);
 		pthread_mutex_lock(&jobs->lock);
@@ -151,9 +152,11 @@ int jobs_submit(struct jobs *jobs, struct job *job)
 	int rc = 0;
 
 	pthread_mutex_lock(&jobs->lock);
-	if (!jobs->idle && jobs->started < JOBS_THREADS)
+	/* A thread that was signalled counts as idle until it runs: one for each job that waits. */
+	if (jobs->waiting_count >= jobs->idle && jobs->started < JOBS_THREADS)
 		rc = start_thread(jobs);
 	if (rc == 0 || jobs->started) {
+		jobs->waiting_count++;
 		queue_push(&jobs->waiting, job);
 		pthread_cond_signal(&jobs->work);
 		rc = 0;

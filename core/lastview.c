@@ -235,17 +235,17 @@ int lastview_probe(struct core *core, struct slot *slot)
 
 void lastview_gone(struct core *core, struct slot *slot)
 {
-	bool used = slot->flags & SLOT_USED;
-
 	end_probe(core, slot);
 	unwatch(core, slot);
-	if (!used)
-		return;
-	slot->flags &= ~(uint32_t)SLOT_USED;
-	if (slot->flags & SLOT_BOUND)
-		flush_last_view(core, slot);
-	if (slot->flags & SLOT_TEMPORARY)
-		temporary_end(core, slot);
+	if (slot->flags & SLOT_USED) {
+		if (slot->flags & SLOT_BOUND)
+			flush_last_view(core, slot);
+		if (slot->flags & SLOT_TEMPORARY)
+			temporary_end(core, slot);
+		/* Last: whoever takes over before this point asks again. */
+		STAGE(&core->state, slot->flags, slot->flags & ~(uint32_t)SLOT_USED);
+		state_commit(&core->state);
+	}
 	slot_consider_free(core, slot);
 }
 

@@ -121,6 +121,8 @@ static int save_target(struct core *core, int dirfd, const char *name, const str
 		return 0;
 	if (S_ISDIR(st.st_mode))
 		return S_ISDIR(source->st_mode) ? retire_directory(core, dirfd, name, &st) : -EISDIR;
+	if (S_ISDIR(source->st_mode))
+		return -ENOTDIR;
 	slot = slot_by_ino(core, st.st_ino);
 	if (!loses_last_name(core, slot, &st))
 		return 0;

@@ -81,6 +81,8 @@ int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name
 	struct slot *slot = slot_by_ino(core, st->st_ino);
 	int rc = 0;
 
+	if (slot && parent && !(slot->flags & SLOT_ORPHAN))
+		tree_moved(&core->tree, slot, parent, name);
 	if (!slot)
 		rc = slot_new(core, dirfd, parent, name, st, fresh, &slot);
 	if (rc < 0)
@@ -123,6 +125,8 @@ void slot_consider_free(struct core *core, struct slot *slot)
 		let_go_of_inode(core, slot);
 		map_remove(&core->by_ino, slot->ino);
 	}
+	if (slot->flags & SLOT_DEAD)
+		binding_drop(core, slot);
 	fdcache_drop(&core->files, index);
 	tree_forget(&core->tree, slot);
 	STAGE(&core->state, slot->flags, 0);

@@ -92,6 +92,7 @@ struct state_header {
 	uint64_t binding_in_hand; /* being bound: the supervisor may hold it, no slot does yet */
 	uint64_t last_backing_id; /* the newest id the kernel gave */
 	uint32_t attaching;	  /* an attach is under way: its id may be lost with us */
+	uint32_t attaches_lost;	  /* so many times in a row */
 	uint32_t log_count;	  /* entries of `log` to be redone */
 	uint64_t flushes, flush_failures;
 	struct {

@@ -85,8 +85,9 @@ void temporary_end(struct core *core, struct slot *slot)
 			 (unsigned long long)slot->ino, strerror(-rc));
 		return;
 	}
-	binding_drop(core, slot);
 	slot_bury(core, slot);
+	if (!(slot->flags & SLOT_FLUSH_DUE))
+		binding_drop(core, slot); /* else the flush does, when it is done */
 	if (rc == 0 && core->config.listener.name_gone)
 		core->config.listener.name_gone(core->config.listener.context, parent, node, name);
 }

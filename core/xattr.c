@@ -194,6 +194,25 @@ static int set_lifetime(struct core *core, struct slot *slot, const char *value,
 	return rc;
 }
 
+/* The kernel does not know which attributes there are. Found right on the first try, it is noted, so that a
+ * second try does not take what the first has done for what was there before. */
+static int check_attribute(struct core *core, int fd, const char *name, bool must_be_there)
+{
+	struct request_record *record = core->record;
+
+	if (record && core->resent_started && record->before)
+		return 0;
+	if (getxattr(tree_fd_path(fd).text, name, NULL, 0) >= 0) {
+		if (!must_be_there)
+			return -EEXIST;
+	} else if (errno != ENODATA || must_be_there) {
+		return -errno;
+	}
+	if (record)
+		*(volatile uint64_t *)&record->before = 1;
+	return 0;
+}
+
 int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value, size_t size,
 		  int flags, const struct core_caller *caller)
 {
@@ -212,10 +231,13 @@ int core_setxattr(struct core *core, uint64_t node, const char *name, const void
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (fd < 0)
 		return fd;
+	if (flags & XATTR_CREATE) {
+		rc = check_attribute(core, fd, name, false);
+		if (rc < 0)
+			return rc;
+		flags &= ~XATTR_CREATE;
+	}
 	rc = neg_errno(setxattr(tree_fd_path(fd).text, name, value, size, flags));
-	/* XATTR_CREATE that finds the name on its second try made it on its first. */
-	if (rc == -EEXIST && core->resent_started)
-		rc = 0;
 	return rc < 0 ? rc : core_finish(core, 0);
 }
 
@@ -234,8 +256,10 @@ int core_removexattr(struct core *core, uint64_t node, const char *name)
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (fd < 0)
 		return fd;
-	rc = neg_errno(removexattr(tree_fd_path(fd).text, name));
-	if (rc == -ENODATA && core->resent_started)
-		rc = 0;
-	return rc < 0 ? rc : core_finish(core, 0);
+	rc = check_attribute(core, fd, name, true);
+	if (rc < 0)
+		return rc;
+	if (removexattr(tree_fd_path(fd).text, name) < 0 && errno != ENODATA)
+		return -errno;
+	return core_finish(core, 0);
 }

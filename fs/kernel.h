@@ -13,6 +13,7 @@
 #define KERNEL_PASSTHROUGH	 (1U << 5)  /* flags2: bit 37 */
 #define KERNEL_OPEN_PASSTHROUGH	 (1U << 7)  /* FOPEN_PASSTHROUGH */
 #define KERNEL_NOTIFY_RESEND	 7
+#define KERNEL_NOTIFY_PRUNE	 9 /* Linux 6.18, protocol 7.45 */
 #define KERNEL_UNIQUE_RESEND	 (1ULL << 63)
 
 /* fuse_init_out with the fields up to max_stack_depth; 64 bytes like the old one */
@@ -25,6 +26,12 @@ struct kernel_init_out {
 	uint32_t unused[6];
 };
 _Static_assert(sizeof(struct kernel_init_out) == 64, "as the kernel has it");
+
+/* fuse_notify_prune_out: followed by `count` node ids */
+struct kernel_notify_prune {
+	uint32_t count, padding;
+	uint64_t spare;
+};
 
 /* fuse_open_out: the third word is the backing id with FOPEN_PASSTHROUGH */
 struct kernel_open_out {

@@ -1,46 +1,38 @@
+/* What the kernel believes of an object that ended by itself. Its name is given out with no time to live, so
+ * nothing wrong is ever believed; this makes it prompt, and lets the kernel forget.
+ *
+ * FUSE_NOTIFY_DELETE and _INVAL_ENTRY are not used: they take the directory's lock, whose holder may wait for
+ * an answer of ours. A thread that waits there for it cannot even be killed. */
 #define FUSE_USE_VERSION 314
-#include "core/jobs.h"
 #include "core/util.h"
+#include "fs/kernel.h"
 #include "fs/worker.h"
 
 #include <fuse3/fuse_lowlevel.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
 
-struct notice {
-	struct job job;
-	struct fuse_session *session;
-	uint64_t parent, node;
-	char name[NAME_MAX + 1];
-};
-
-/* The kernel takes the directory's lock for this. Its holder may be waiting for an answer of ours, so the
- * main thread must not wait here. An error means it had forgotten the name already. */
-static void notice_run(struct job *job)
+/* Lets go of unused names of an inode. Older kernels do it when they need the memory. */
+static void prune(struct worker *worker, uint64_t node)
 {
-	struct notice *n = CONTAINER_OF(job, struct notice, job);
+	struct {
+		struct fuse_out_header header;
+		struct kernel_notify_prune prune;
+		uint64_t node;
+	} message = {.header = {.len = sizeof message, .error = KERNEL_NOTIFY_PRUNE},
+		     .prune = {.count = 1},
+		     .node = node};
 
-	fuse_lowlevel_notify_delete(n->session, n->parent, n->node, n->name, strlen(n->name));
-}
-
-static void notice_done(struct job *job)
-{
-	free(CONTAINER_OF(job, struct notice, job));
+	if (write(worker->fuse_fd, &message, sizeof message) < 0)
+		return;
 }
 
 void notify_name_gone(void *context, uint64_t parent, uint64_t node, const char *name)
 {
 	struct worker *worker = context;
-	struct notice *n = parent ? calloc(1, sizeof *n) : NULL;
+	struct fuse_session *session = transport_session(worker->transport);
 
-	if (!n)
-		return; /* the name of a temporary object is never believed without asking */
-	n->job = (struct job){.run = notice_run, .done = notice_done};
-	n->session = transport_session(worker->transport);
-	n->parent = parent;
-	n->node = node;
-	snprintf(n->name, sizeof n->name, "%s", name);
-	if (jobs_submit(core_jobs(worker->core), &n->job) < 0)
-		free(n);
+	(void)name;
+	fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
+	if (parent)
+		fuse_lowlevel_notify_inval_inode(session, parent, 0, 0);
+	prune(worker, node);
 }

@@ -54,6 +54,7 @@ struct supervisor {
 	int silent_fd;  /* the other end of control_fd, if that is a silent one */
 	int exec_fd;    /* the worker's program, O_PATH */
 	int channel_fd; /* to the worker; -1 without */
+	int leader_fd;  /* pidfd of the worker's first thread; -1 where the kernel has none */
 	int signal_fd, mountinfo_fd, epoll_fd;
 	int report_fd;               /* to the process that launched us; -1: foreground */
 	char control_path[PATH_MAX]; /* the socket outside the mount (rootless), or "" */
@@ -86,6 +87,7 @@ void supervisor_dispatch(struct supervisor *s, enum supervisor_event event);
 enum exit_code supervisor_loop_init(struct supervisor *s);
 void supervisor_loop_finish(struct supervisor *s);
 int supervisor_watch_channel(struct supervisor *s);
+void supervisor_watch_leader(struct supervisor *s);
 void supervisor_loop(struct supervisor *s);
 /* supervisor_setup.c */
 enum exit_code supervisor_setup(struct supervisor *s);

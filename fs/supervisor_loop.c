@@ -7,12 +7,20 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL };
+enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL, SOURCE_LEADER };
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+#define DYING_TRIES 20
+#define DYING_PAUSE_NS 250000
 
 static int watch(struct supervisor *s, int fd, uint32_t events, enum source source)
 {
@@ -25,6 +33,15 @@ static int watch(struct supervisor *s, int fd, uint32_t events, enum source sour
 int supervisor_watch_channel(struct supervisor *s)
 {
 	return watch(s, s->channel_fd, EPOLLIN, SOURCE_CHANNEL);
+}
+
+/* A killed worker is reaped only when its last thread is dead, and one may sit in fdatasync(2) on a dying
+ * disk. Its first thread serves: when that ends, the next worker is due. */
+void supervisor_watch_leader(struct supervisor *s)
+{
+	s->leader_fd = (int)syscall(SYS_pidfd_open, s->worker, PIDFD_THREAD);
+	if (s->leader_fd >= 0)
+		watch(s, s->leader_fd, EPOLLIN, SOURCE_LEADER);
 }
 
 enum exit_code supervisor_loop_init(struct supervisor *s)
@@ -106,6 +123,22 @@ static void reap(struct supervisor *s)
 		child_ended(s, pid, status);
 }
 
+/* Mostly the other threads die in the same instant, and the true status can be had. */
+static void on_leader(struct supervisor *s)
+{
+	const struct timespec pause = {.tv_nsec = DYING_PAUSE_NS};
+	pid_t worker = s->worker;
+
+	for (int i = 0; i < DYING_TRIES; i++) {
+		reap(s);
+		if (s->worker != worker || !worker)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	log_warn("worker %d is dead but for a thread that waits in the kernel", worker);
+	child_ended(s, worker, SIGKILL);
+}
+
 /* --- waiting --- */
 
 static void on_signals(struct supervisor *s)
@@ -136,6 +169,9 @@ static void on_source(struct supervisor *s, enum source source)
 		break;
 	case SOURCE_CHANNEL:
 		supervisor_receive(s);
+		break;
+	case SOURCE_LEADER:
+		on_leader(s);
 		break;
 	}
 }

@@ -145,7 +145,7 @@ static void init(struct supervisor *s)
 	s->mount.id = -1;
 	s->backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
 	s->state_fd = s->notify_fd = s->control_fd = s->silent_fd = s->exec_fd = s->channel_fd = -1;
-	s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
+	s->leader_fd = s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
 }
 
 /* The mount comes last: what fails before it leaves nothing that people see. */

@@ -142,6 +142,7 @@ static int fork_worker(struct supervisor *s, int channel)
 	s->worker = pid;
 	s->worker_ready = false;
 	s->shared->live.worker_pid = pid;
+	supervisor_watch_leader(s);
 	log_debug("worker %d started", pid);
 	return 0;
 }
@@ -184,6 +185,9 @@ static void describe_end(struct supervisor *s, int status)
 void supervisor_worker_ended(struct supervisor *s, int status)
 {
 	supervisor_close_channel(s);
+	if (s->leader_fd >= 0)
+		close(s->leader_fd);
+	s->leader_fd = -1;
 	describe_end(s, status);
 	if (!s->worker_ready)
 		s->failures++;

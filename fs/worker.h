@@ -26,7 +26,7 @@ struct worker {
 /* status.c: malloc'd JSON text, NULL without memory */
 char *status_text(void *worker);
 
-/* notify.c: tells the kernel that a name is gone. May wait for the directory's lock: done in a job. */
+/* notify.c: tells the kernel that a name is gone. Never waits. */
 void notify_name_gone(void *worker, uint64_t parent, uint64_t node, const char *name);
 
 /* channel.c: to the supervisor */

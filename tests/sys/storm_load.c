@@ -294,8 +294,8 @@ static int op_temporary(unsigned unused)
 	if (load->reference)
 		return 0;
 	snprintf(path, sizeof(path), "%s/load%u/temporary", load->mnt, load->id);
-	CHECK(object_create(load->mnt, path, 0600, WIRE_SET_SIZE | WIRE_TEMPORARY, 2 * PAGE, -1) ==
-	      0);
+	errno = -object_create(load->mnt, path, 0600, WIRE_SET_SIZE | WIRE_TEMPORARY, 2 * PAGE, -1);
+	CHECK(errno == 0);
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0);
 	char *view = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0);
@@ -323,8 +323,8 @@ static int op_bound(unsigned unused)
 	snprintf(file, sizeof(file), "%s/plain%u", load->dir, load->id);
 	AUTO_CLOSE int plain = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(plain >= 0);
-	CHECK(object_create(load->mnt, path, 0600, WIRE_BIND | WIRE_SET_SIZE, 3 * PAGE, plain) ==
-	      0);
+	errno = -object_create(load->mnt, path, 0600, WIRE_BIND | WIRE_SET_SIZE, 3 * PAGE, plain);
+	CHECK(errno == 0);
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0);
 	char *view = mmap(NULL, 3 * PAGE, RW, MAP_SHARED, fd, 0);

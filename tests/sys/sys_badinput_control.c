@@ -202,6 +202,7 @@ static int configure_anothers(void *context)
 	CHECK(reply.text[0] != '\0');
 	/* Own ones work. */
 	CHECK(object_create(sys->mnt, sys_path(sys, "own"), 0600, WIRE_SET_SIZE, 4096, -1) == 0);
+	CHECK(unlink(sys_path(sys, "own")) == 0);
 	return 0;
 }
 

@@ -327,8 +327,7 @@ const char *fixture_leftovers(struct fixture *f)
 	size_t orphans = count_orphans(f), watches = count_watches(f);
 	unsigned ids = count_attached(f->world);
 
-	if (getpid() == f->owner)
-		fixture_drain(f);
+	fixture_drain(f);
 	if (!u.committed && !u.objects_known && !u.handles && !u.bound && !orphans && !watches &&
 	    !ids && !(getpid() == f->owner && f->held_count))
 		return NULL;

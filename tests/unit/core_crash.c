@@ -192,15 +192,21 @@ static struct tracee first_worker(const struct crash_case *c, struct fixture *f)
 	return t;
 }
 
-/* Dies in its start: only the memory is looked at from there on. */
-static struct tracee starting_worker(struct fixture *f)
+/* Goes on after one that died, and is to die as well. */
+static struct tracee second_worker(const struct crash_case *c, struct fixture *f)
 {
 	struct tracee t = {.pid = fork()};
 
 	if (t.pid == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
+		if (c->second == IN_START)
+			raise(SIGSTOP);
 		new_worker(f);
+		if (c->second == IN_START)
+			_exit(0);
+		core_request(f->core, CRASH_UNIQUE, true);
+		raise(SIGSTOP);
+		c->act(f);
 		_exit(0);
 	}
 	waitpid(t.pid, NULL, 0);
@@ -263,12 +269,12 @@ static struct tracee begin(const struct crash_case *c, struct fixture *f, struct
 	struct tracee t = first_worker(c, f);
 
 	map_area(&t, f);
-	if (!c->in_start)
+	if (c->second == ONCE)
 		return t;
 	run_to(&t, before);
 	end_tracee(&t);
 	fixture_drain(f);
-	t = starting_worker(f);
+	t = second_worker(c, f);
 	map_area(&t, f);
 	return t;
 }
@@ -293,6 +299,7 @@ static int try_point(const struct crash_case *c, struct point before, struct poi
 
 	run_to(&t, point);
 	end_tracee(&t);
+	fixture_drain(f);
 	wrong = last_worker(c, f);
 	if (wrong)
 		print_error("%s: killed at system call %d, change %d: %s\n", c->name, point.call,
@@ -312,17 +319,18 @@ static int try_all(const struct crash_case *c, struct point before, int *tried)
 	return wrong;
 }
 
-static int try_starts(const struct crash_case *c, int *tried)
+static int try_twice(const struct crash_case *c, int *tried)
 {
 	static struct point points[MAX_POINTS];
+	static struct point firsts[MAX_POINTS];
 	struct crash_case first = *c;
 	int wrong = 0, count;
 
-	first.in_start = false;
+	first.second = ONCE;
 	count = all_points(&first, (struct point){0, 0}, points);
-	/* The middle of the call is where a worker leaves most behind. */
-	for (int i = count / 4; i < count; i += count / 3)
-		wrong += try_all(c, points[i], tried);
+	memcpy(firsts, points, sizeof firsts);
+	for (int i = 1; i < count; i += count / 8 + 1)
+		wrong += try_all(c, firsts[i], tried);
 	return wrong;
 }
 
@@ -345,8 +353,8 @@ void crash_run(const struct crash_case *c)
 	alarm(100);
 	if (!can_trace())
 		skip();
-	wrong = c->in_start ? try_starts(c, &tried)
-			    : try_all(c, (struct point){0, 0}, &tried);
+	wrong = c->second != ONCE ? try_twice(c, &tried)
+				  : try_all(c, (struct point){0, 0}, &tried);
 	alarm(0);
 	print_message("%s: %d kills\n", c->name, tried);
 	assert_true(tried > 1);

@@ -13,7 +13,7 @@ struct crash_case {
 	bool passthrough, rootless;
 	bool temporary;	    /* default lifetime of the mount */
 	bool unsent;	    /* the request is not sent again: its client was killed, too */
-	bool in_start;	    /* die in core_create() of the worker after one that died in act() */
+	enum { ONCE, IN_START, AGAIN } second; /* the next worker dies, too: in core_create(), in act() */
 	void (*prepare)(struct fixture *f); /* in the first worker */
 	void (*act)(struct fixture *f);	    /* the call, after core_request() */
 	void (*check)(struct fixture *f);   /* in the last worker: all is as it must be; gives all back */

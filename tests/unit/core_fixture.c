@@ -134,6 +134,8 @@ void fixture_drain(struct fixture *f)
 	size_t count;
 	int fd = -1;
 
+	if (getpid() != f->owner)
+		return;
 	while (fdpass_receive(f->channel[1], &id, sizeof id, MSG_DONTWAIT, &fd, 1, &count, NULL,
 			      NULL) == sizeof id) {
 		take_message(f, id, count ? fd : -1);
@@ -145,8 +147,7 @@ static void tell_supervisor(struct fixture *f, uint64_t id, int fd)
 {
 	if (fdpass_send(f->channel[0], &id, sizeof id, 0, &fd, fd >= 0) != 0)
 		abort();
-	if (getpid() == f->owner)
-		fixture_drain(f);
+	fixture_drain(f);
 }
 
 static int hold(void *context, uint64_t id, int fd)

@@ -691,20 +691,20 @@ static void check_flushed_temporary(struct fixture *f)
 }
 
 #define BOTH_TREES(what, prepare, act, check)                                                      \
-	{what ", by handle", true, false, false, false, false, prepare, act, check},               \
-		{what ", by place", false, true, false, false, false, prepare, act, check}
+	{what ", by handle", true, false, false, false, ONCE, prepare, act, check},               \
+		{what ", by place", false, true, false, false, ONCE, prepare, act, check}
 #define BY_HANDLE(what, prepare, act, check)                                                       \
-	{what, true, false, false, false, false, prepare, act, check}
+	{what, true, false, false, false, ONCE, prepare, act, check}
 #define BY_PLACE(what, prepare, act, check)                                                        \
-	{what ", by place", false, true, false, false, false, prepare, act, check}
+	{what ", by place", false, true, false, false, ONCE, prepare, act, check}
 
 static const struct crash_case cases[] = {
 	BOTH_TREES("mknod", nothing, act_mknod, check_mknod),
 	BOTH_TREES("mkdir", nothing, act_mkdir, check_mkdir),
 	BY_HANDLE("symlink", nothing, act_symlink, check_symlink),
 	BOTH_TREES("create", nothing, act_create, check_create),
-	{"mknod, temporary", true, false, true, false, false, nothing, act_mknod, check_mknod},
-	{"create, temporary", true, false, true, false, false, nothing, act_create, check_create},
+	{"mknod, temporary", true, false, true, false, ONCE, nothing, act_mknod, check_mknod},
+	{"create, temporary", true, false, true, false, ONCE, nothing, act_create, check_create},
 	BOTH_TREES("link", prepare_file, act_link, check_link),
 	BOTH_TREES("lookup, sparse", prepare_unknown_sparse, act_lookup, check_lookup),
 	BOTH_TREES("unlink", prepare_file, act_unlink, check_unlink),
@@ -716,9 +716,9 @@ static const struct crash_case cases[] = {
 		   check_rename_directory),
 	BOTH_TREES("exchange", prepare_two, act_exchange, check_exchange),
 	BY_HANDLE("rename without replacing", prepare_file, act_noreplace, check_plain_rename),
-	{"rename, not sent again", true, false, false, true, false, prepare_file, act_rename,
+	{"rename, not sent again", true, false, false, true, ONCE, prepare_file, act_rename,
 	 check_unsent_rename},
-	{"rename, not sent again, by place", false, true, false, true, false, prepare_file,
+	{"rename, not sent again, by place", false, true, false, true, ONCE, prepare_file,
 	 act_rename, check_unsent_rename},
 	BOTH_TREES("open", prepare_file, act_open, check_open),
 	BOTH_TREES("release", prepare_open, act_release, check_release),
@@ -740,14 +740,22 @@ static const struct crash_case cases[] = {
 	BOTH_TREES("release of a bound object", prepare_open_bound, act_release, check_flushed),
 	BOTH_TREES("release of a bound temporary", prepare_open_bound_temporary,
 		   act_release_bound_temporary, check_flushed_temporary),
-	/* Twice: in the operation, and in the start of the next worker. */
-	{"start after unlink", true, false, false, false, true, prepare_file, act_unlink,
+	/* Twice: in the operation, and in the start of the next worker, or in its second try. */
+	{"start after unlink", true, false, false, false, IN_START, prepare_file, act_unlink,
 	 check_unlink},
-	{"start after open", true, false, false, false, true, prepare_file, act_open, check_open},
-	{"start after configure", true, false, false, false, true, prepare_fresh,
+	{"start after open", true, false, false, false, IN_START, prepare_file, act_open, check_open},
+	{"start after configure", true, false, false, false, IN_START, prepare_fresh,
 	 act_configure_file, check_configured_file},
-	{"start after release of a bound object", true, false, false, false, true,
+	{"start after release of a bound object", true, false, false, false, IN_START,
 	 prepare_open_bound, act_release, check_flushed},
+	{"create again", true, false, false, false, AGAIN, nothing, act_create, check_create},
+	{"open again", true, false, false, false, AGAIN, prepare_file, act_open, check_open},
+	{"rename over a file again, by place", false, true, false, false, AGAIN, prepare_two,
+	 act_rename, check_rename},
+	{"exchange again", true, false, false, false, AGAIN, prepare_two, act_exchange,
+	 check_exchange},
+	{"configure file again", true, false, false, false, AGAIN, prepare_fresh,
+	 act_configure_file, check_configured_file},
 };
 
 static void run_case(void **state)
