@@ -10,6 +10,7 @@
 #include <fuse3/fuse_lowlevel.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #define SMALL_ANSWER	256
@@ -172,6 +173,17 @@ static void transport_ready(struct loop_source *source, uint32_t events)
 	}
 }
 
+/* The kernel copies a request straight into our pages. Killed while one of them had first to be faulted in, we
+ * would leave the caller with EIO: the copy must never have to wait. */
+static void prepare_buffer(struct transport_area *area)
+{
+	if (madvise(area, sizeof *area, MADV_POPULATE_WRITE) == 0)
+		return;
+	/* Before Linux 5.14: by hand. What a former worker left there stays. */
+	for (size_t at = 0; at < sizeof *area; at += PAGE_BYTES)
+		((volatile uint8_t *)area)[at] = ((volatile uint8_t *)area)[at];
+}
+
 int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, struct loop *loop,
 		     const struct fuse_lowlevel_ops *ops, size_t ops_size, void *userdata,
 		     const struct transport_hooks *hooks, struct transport **out)
@@ -187,6 +199,7 @@ int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, st
 				.loop = loop,
 				.area = area,
 				.hooks = *hooks};
+	prepare_buffer(area);
 	spin_init(&t->spin, poll_usec);
 	t->session = fuse_session_new(&args, ops, ops_size, userdata);
 	fuse_opt_free_args(&args);

@@ -31,8 +31,8 @@ uint64_t make_file(struct fixture *f, uint64_t parent, const char *name)
 	struct core_entry entry;
 
 	begin_request(f);
-	assert_int_equal(
-		core_mknod(f->core, parent, name, S_IFREG | 0644, &root_caller, &entry), 0);
+	assert_int_equal(core_mknod(f->core, parent, name, S_IFREG | 0644, &root_caller, &entry),
+			 0);
 	return entry.node;
 }
 
@@ -331,11 +331,12 @@ const char *fixture_leftovers(struct fixture *f)
 	if (!u.committed && !u.objects_known && !u.handles && !u.bound && !orphans && !watches &&
 	    !ids && !(getpid() == f->owner && f->held_count))
 		return NULL;
-	snprintf(text, sizeof text,
-		 "left: committed %lld, objects %lld, handles %lld, bound %lld, held %zu, orphans %zu, "
-		 "watches %zu, backing ids %u",
-		 (long long)u.committed, (long long)u.objects_known, (long long)u.handles,
-		 (long long)u.bound, f->held_count, orphans, watches, ids);
+	snprintf(
+	    text, sizeof text,
+	    "left: committed %lld, objects %lld, handles %lld, bound %lld, held %zu, orphans %zu, "
+	    "watches %zu, backing ids %u",
+	    (long long)u.committed, (long long)u.objects_known, (long long)u.handles,
+	    (long long)u.bound, f->held_count, orphans, watches, ids);
 	return text;
 }
 

@@ -353,8 +353,7 @@ void crash_run(const struct crash_case *c)
 	alarm(100);
 	if (!can_trace())
 		skip();
-	wrong = c->second != ONCE ? try_twice(c, &tried)
-				  : try_all(c, (struct point){0, 0}, &tried);
+	wrong = c->second != ONCE ? try_twice(c, &tried) : try_all(c, (struct point){0, 0}, &tried);
 	alarm(0);
 	print_message("%s: %d kills\n", c->name, tried);
 	assert_true(tried > 1);

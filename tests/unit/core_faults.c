@@ -72,13 +72,13 @@ static int faulty_dirty_pages(int fd, uint64_t *pages)
 }
 
 static const struct sys_calls faulty = {
-	.fdatasync = faulty_fdatasync,
-	.lease = faulty_lease,
-	.watch_add = faulty_watch_add,
-	.watch_remove = faulty_watch_remove,
-	.fallocate = faulty_fallocate,
-	.ftruncate = faulty_ftruncate,
-	.dirty_pages = faulty_dirty_pages,
+    .fdatasync = faulty_fdatasync,
+    .lease = faulty_lease,
+    .watch_add = faulty_watch_add,
+    .watch_remove = faulty_watch_remove,
+    .fallocate = faulty_fallocate,
+    .ftruncate = faulty_ftruncate,
+    .dirty_pages = faulty_dirty_pages,
 };
 
 void faults_install(struct world *for_world)

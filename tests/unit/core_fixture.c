@@ -183,15 +183,15 @@ static void configure(struct fixture *f, bool passthrough, bool rootless)
 
 	fstat(f->tree_fd, &st);
 	f->config = (struct core_config){
-		.tree_fd = f->tree_fd,
-		.notify_fd = passthrough ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
-		.state_fd = memfd_create("state", MFD_CLOEXEC),
-		.limit = FIXTURE_LIMIT,
-		.rootless = rootless || geteuid() != 0,
-		.root_mode = 01777,
-		.device_major = major(st.st_dev),
-		.device_minor = minor(st.st_dev),
-		.listener = {.name_gone = name_gone, .hold = hold, .drop = drop, .context = f},
+	    .tree_fd = f->tree_fd,
+	    .notify_fd = passthrough ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
+	    .state_fd = memfd_create("state", MFD_CLOEXEC),
+	    .limit = FIXTURE_LIMIT,
+	    .rootless = rootless || geteuid() != 0,
+	    .root_mode = 01777,
+	    .device_major = major(st.st_dev),
+	    .device_minor = minor(st.st_dev),
+	    .listener = {.name_gone = name_gone, .hold = hold, .drop = drop, .context = f},
 	};
 	if (passthrough)
 		f->config.data = (struct core_data_path){attach, detach, f};
@@ -210,8 +210,8 @@ struct fixture *fixture_new(bool passthrough, bool rootless)
 	signal(SIGIO, SIG_IGN); /* a lease broken in the instant it is held */
 	f->owner = getpid();
 	memset(f->id_fds, -1, sizeof f->id_fds);
-	f->world = mmap(NULL, sizeof *f->world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			-1, 0);
+	f->world =
+	    mmap(NULL, sizeof *f->world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	f->world->dirty_pages = -1;
 	faults_install(f->world);
 	f->tree_fd = new_tree(f->tree_path, sizeof f->tree_path);
@@ -250,8 +250,8 @@ int fixture_start(struct fixture *f)
 
 	fixture_drain(f);
 	for (size_t i = 0; i < f->held_count; i++)
-		bound[i] = (struct core_bound_fd){
-			.id = f->held[i].id, .fd = fcntl(f->held[i].fd, F_DUPFD_CLOEXEC, 0)};
+		bound[i] = (struct core_bound_fd){.id = f->held[i].id,
+						  .fd = fcntl(f->held[i].fd, F_DUPFD_CLOEXEC, 0)};
 	f->config.bound = bound;
 	f->config.bound_count = f->held_count;
 	return core_create(&f->config, &f->core);

@@ -1,6 +1,6 @@
-/* A core for unit tests, on trees and a state area of its own. The kernel's side (backing ids) and the
- * supervisor's (descriptors of bound files) are played by recorders that outlive a core, and even the
- * process it runs in, so a "worker" can end or be killed and another one go on. */
+/* A core for unit tests, on trees and a state area of its own. The kernel's side (backing ids) and
+ * the supervisor's (descriptors of bound files) are played by recorders that outlive a core, and
+ * even the process it runs in, so a "worker" can end or be killed and another one go on. */
 #ifndef MAPPINGFS_TESTS_UNIT_CORE_FIXTURE_H
 #define MAPPINGFS_TESTS_UNIT_CORE_FIXTURE_H
 
@@ -45,7 +45,7 @@ struct fault {
 struct world {
 	struct fault faults[FAULTS];
 	_Atomic int dirty_pages; /* >= 0: the answer of dirty_pages(); -1: the kernel's */
-	_Atomic int hold_data;	 /* fdatasync() waits while this is set */
+	_Atomic int hold_data;   /* fdatasync() waits while this is set */
 	uint32_t last_id;
 	uint8_t attached[FIXTURE_IDS];
 	int attach_error, hold_error;
@@ -61,7 +61,7 @@ struct fixture {
 	struct core *core;
 	struct core_config config;
 	struct world *world;
-	int tree_fd, outside_fd; /* backing area; a file system for external files */
+	int tree_fd, outside_fd;              /* backing area; a file system for external files */
 	char tree_path[64], outside_path[64]; /* empty: detached tmpfs */
 	int channel[2];
 	pid_t owner;
@@ -78,8 +78,8 @@ extern const struct core_caller root_caller;
 size_t open_fds(void);
 
 /* cmocka setup functions. The state is the struct fixture. */
-int fixture_setup(void **state);	  /* passthrough, inodes by handle */
-int fixture_setup_cached(void **state);	  /* no data path, inodes by handle */
+int fixture_setup(void **state);          /* passthrough, inodes by handle */
+int fixture_setup_cached(void **state);   /* no data path, inodes by handle */
 int fixture_setup_rootless(void **state); /* no data path, inodes by place */
 int fixture_teardown(void **state);
 
@@ -87,12 +87,13 @@ int fixture_teardown(void **state);
 struct fixture *fixture_new(bool passthrough, bool rootless);
 void fixture_free(struct fixture *f);
 
-int fixture_start(struct fixture *f);	 /* a worker begins: 0 or -errno */
-void fixture_stop(struct fixture *f);	 /* it ends; everything that outlives it stays */
+int fixture_start(struct fixture *f);    /* a worker begins: 0 or -errno */
+void fixture_stop(struct fixture *f);    /* it ends; everything that outlives it stays */
 void fixture_restart(struct fixture *f); /* both, and must succeed */
-void fixture_drain(struct fixture *f);	 /* the supervisor handles what workers sent it */
+void fixture_drain(struct fixture *f);   /* the supervisor handles what workers sent it */
 
-/* What is left anywhere: NULL, or what is wrong. For the end of a test that has given everything back. */
+/* What is left anywhere: NULL, or what is wrong. For the end of a test that has given everything
+ * back. */
 const char *fixture_leftovers(struct fixture *f);
 void assert_nothing_left(struct fixture *f);
 
@@ -116,7 +117,7 @@ void release_node(struct fixture *f, uint64_t node);
 void forget_node(struct fixture *f, uint64_t node, uint64_t count);
 void unlink_name(struct fixture *f, uint64_t parent, const char *name);
 int set_size(struct fixture *f, uint64_t node, uint64_t size); /* waits for a deferred answer */
-int flush_node(struct fixture *f, uint64_t node);	       /* waits */
+int flush_node(struct fixture *f, uint64_t node);              /* waits */
 struct stat stat_of(struct fixture *f, uint64_t node);
 int set_lifetime(struct fixture *f, uint64_t node, const char *lifetime);
 void assert_attribute(struct fixture *f, uint64_t node, const char *name, const char *value);

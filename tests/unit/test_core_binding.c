@@ -1,4 +1,5 @@
-/* Objects bound to external files: rights and sizes, refusals that leave nothing, and what is held. */
+/* Objects bound to external files: rights and sizes, refusals that leave nothing, and what is held.
+ */
 #include "core/internal.h"
 #include "tests/unit/core_fixture.h"
 
@@ -355,24 +356,24 @@ static void replaced_object_lets_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(takes_the_files_size),
-		ROOTLESS(takes_the_files_size),
-		TEST(grows_the_file),
-		TEST(shows_the_beginning),
-		TEST(failed_growth_of_the_file),
-		TEST(refusals),
-		TEST(only_the_owner),
-		TEST(only_what_is_fresh),
-		TEST(done_twice),
-		ROOTLESS(done_twice),
-		TEST(read_only_for_everyone),
-		ROOTLESS(read_only_for_everyone),
-		TEST(no_room_to_hold),
-		TEST(memfd_ends),
-		TEST(callers_description_is_its_own),
-		TEST(survives_forget_and_restart),
-		ROOTLESS(survives_forget_and_restart),
-		TEST(replaced_object_lets_go),
+	    TEST(takes_the_files_size),
+	    ROOTLESS(takes_the_files_size),
+	    TEST(grows_the_file),
+	    TEST(shows_the_beginning),
+	    TEST(failed_growth_of_the_file),
+	    TEST(refusals),
+	    TEST(only_the_owner),
+	    TEST(only_what_is_fresh),
+	    TEST(done_twice),
+	    ROOTLESS(done_twice),
+	    TEST(read_only_for_everyone),
+	    ROOTLESS(read_only_for_everyone),
+	    TEST(no_room_to_hold),
+	    TEST(memfd_ends),
+	    TEST(callers_description_is_its_own),
+	    TEST(survives_forget_and_restart),
+	    ROOTLESS(survives_forget_and_restart),
+	    TEST(replaced_object_lets_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

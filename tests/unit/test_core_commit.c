@@ -1,4 +1,5 @@
-/* Room is taken when a size is set: what does not fit is refused then, and everything comes back. */
+/* Room is taken when a size is set: what does not fit is refused then, and everything comes back.
+ */
 #include "tests/unit/core_fixture.h"
 
 #include <linux/falloc.h>
@@ -76,8 +77,9 @@ static void promised_pages_stay(void **state)
 		at += rc;
 	assert_int_equal(rc, -ENOSPC);
 	for (uint64_t i = 0; i < 20; i++)
-		assert_int_equal(core_write(f->core, promised, block, sizeof block, (off_t)(i * MIB)),
-				 sizeof block);
+		assert_int_equal(
+		    core_write(f->core, promised, block, sizeof block, (off_t)(i * MIB)),
+		    sizeof block);
 }
 
 static void failed_growth_changes_nothing(void **state)
@@ -102,9 +104,9 @@ static void failed_growth_changes_nothing(void **state)
 static void refused_configuration_changes_nothing(void **state)
 {
 	const struct core_setup too_big = {
-		.lifetime = 1, .file_fd = -1, .set_size = true, .size = 65 * MIB};
+	    .lifetime = 1, .file_fd = -1, .set_size = true, .size = 65 * MIB};
 	const struct core_setup sparse = {
-		.lifetime = 1, .file_fd = -1, .sparse = true, .set_size = true, .size = MIB};
+	    .lifetime = 1, .file_fd = -1, .sparse = true, .set_size = true, .size = MIB};
 	struct fixture *f = *state;
 	uint64_t node = make_file(f, ROOT, "file");
 
@@ -121,7 +123,7 @@ static void refused_configuration_changes_nothing(void **state)
 static void failed_ftruncate_gives_the_room_back(void **state)
 {
 	const struct core_setup setup = {
-		.lifetime = -1, .file_fd = -1, .set_size = true, .size = MIB};
+	    .lifetime = -1, .file_fd = -1, .set_size = true, .size = MIB};
 	struct fixture *f = *state;
 	uint64_t node = make_file(f, ROOT, "file");
 
@@ -136,7 +138,7 @@ static void failed_ftruncate_gives_the_room_back(void **state)
 static void sparse_takes_pages_as_they_come(void **state)
 {
 	const struct core_setup setup = {
-		.lifetime = -1, .file_fd = -1, .sparse = true, .set_size = true, .size = 1 << 30};
+	    .lifetime = -1, .file_fd = -1, .sparse = true, .set_size = true, .size = 1 << 30};
 	struct fixture *f = *state;
 	uint64_t node = make_file(f, ROOT, "file");
 
@@ -219,23 +221,23 @@ static void sum_returns_to_zero(void **state)
 	assert_nothing_left(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define CACHED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_cached, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(size_is_committed),
-		CACHED(size_is_committed),
-		TEST(too_much_is_refused),
-		TEST(promised_pages_stay),
-		TEST(failed_growth_changes_nothing),
-		TEST(refused_configuration_changes_nothing),
-		TEST(failed_ftruncate_gives_the_room_back),
-		TEST(sparse_takes_pages_as_they_come),
-		TEST(fallocate_and_holes),
-		TEST(sum_returns_to_zero),
-		CACHED(sum_returns_to_zero),
+	    TEST(size_is_committed),
+	    CACHED(size_is_committed),
+	    TEST(too_much_is_refused),
+	    TEST(promised_pages_stay),
+	    TEST(failed_growth_changes_nothing),
+	    TEST(refused_configuration_changes_nothing),
+	    TEST(failed_ftruncate_gives_the_room_back),
+	    TEST(sparse_takes_pages_as_they_come),
+	    TEST(fallocate_and_holes),
+	    TEST(sum_returns_to_zero),
+	    CACHED(sum_returns_to_zero),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

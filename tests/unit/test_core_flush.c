@@ -1,4 +1,5 @@
-/* Durability: on demand and at the end; a failure is kept, shown, retried and told, whatever dies. */
+/* Durability: on demand and at the end; a failure is kept, shown, retried and told, whatever dies.
+ */
 #include "core/internal.h"
 #include "tests/unit/core_fixture.h"
 
@@ -32,8 +33,8 @@ static void assert_flush(struct fixture *f, uint64_t node, const char *result, u
 		assert_string_equal(value, "never");
 		return;
 	}
-	assert_int_equal(
-		sscanf(value, "%31s %llu.%9llu %u", got, &seconds, &nanoseconds, &count), 4);
+	assert_int_equal(sscanf(value, "%31s %llu.%9llu %u", got, &seconds, &nanoseconds, &count),
+			 4);
 	assert_string_equal(got, result);
 	assert_int_equal(count, errors);
 	assert_in_range(seconds, (uint64_t)time(NULL) - 60, (uint64_t)time(NULL));
@@ -268,27 +269,27 @@ static void two_objects_of_one_file(void **state)
 	WAIT_FOR(f, !fixture_leftovers(f), 1000);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define CACHED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_cached, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(last_handle_flushes),
-		CACHED(last_handle_flushes),
-		TEST(last_view_flushes),
-		TEST(flushed_without_a_name),
-		TEST(memory_needs_none),
-		TEST(on_demand),
-		TEST(failure_is_retried_and_told),
-		TEST(failure_is_told_after_forget),
-		TEST(failure_outlives_workers),
-		CACHED(failure_outlives_workers),
-		TEST(flush_in_flight_is_done_again),
-		TEST(hanging_flush_does_not_block),
-		TEST(temporary_is_flushed_too),
-		CACHED(temporary_is_flushed_too),
-		TEST(two_objects_of_one_file),
+	    TEST(last_handle_flushes),
+	    CACHED(last_handle_flushes),
+	    TEST(last_view_flushes),
+	    TEST(flushed_without_a_name),
+	    TEST(memory_needs_none),
+	    TEST(on_demand),
+	    TEST(failure_is_retried_and_told),
+	    TEST(failure_is_told_after_forget),
+	    TEST(failure_outlives_workers),
+	    CACHED(failure_outlives_workers),
+	    TEST(flush_in_flight_is_done_again),
+	    TEST(hanging_flush_does_not_block),
+	    TEST(temporary_is_flushed_too),
+	    CACHED(temporary_is_flushed_too),
+	    TEST(two_objects_of_one_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -312,7 +312,8 @@ static void view_outlives_the_worker(void **state)
 	assert_nothing_left(f);
 }
 
-/* Looking it up is answered from the record, after its end: the kernel must not be left with a count. */
+/* Looking it up is answered from the record, after its end: the kernel must not be left with a
+ * count. */
 static void lookup_answered_after_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -369,7 +370,8 @@ static uint64_t bind_visible(struct fixture *f, int *file_fd)
 	ino_t ino;
 	uint64_t node;
 
-	for (int i = 0; i < 8; i++) /* tmpfs numbers its inodes one by one: be ahead of the outside */
+	for (int i = 0; i < 8;
+	     i++) /* tmpfs numbers its inodes one by one: be ahead of the outside */
 		make_dir(f, ROOT, (char[]){'d', (char)('0' + i), '\0'});
 	node = make_file(f, ROOT, "bound");
 	assert_int_equal(core_inode_number(f->core, node, &ino), 0);
@@ -492,7 +494,7 @@ static void file_open_outside(void **state)
 	close(file);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define CACHED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_cached, fixture_teardown)
 #define ROOTLESS(name)                                                                             \
 	cmocka_unit_test_setup_teardown(name, fixture_setup_rootless, fixture_teardown)
@@ -500,37 +502,37 @@ static void file_open_outside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ends_with_the_handle),
-		CACHED(ends_with_the_handle),
-		ROOTLESS(ends_with_the_handle),
-		TEST(ends_in_a_directory),
-		ROOTLESS(ends_in_a_directory),
-		TEST(ends_under_its_new_name),
-		ROOTLESS(ends_under_its_new_name),
-		TEST(ends_far_below),
-		TEST(permanent_again_stays),
-		CACHED(permanent_again_stays),
-		TEST(default_lifetime),
-		ROOTLESS(default_lifetime),
-		TEST(view_keeps_it),
-		TEST(handle_elsewhere_keeps_it),
-		TEST(waits_without_work),
-		TEST(forgotten_before_the_event),
-		TEST(made_temporary_while_only_a_view_is_left),
-		TEST(lease_refused_for_a_while),
-		TEST(lease_refused_for_ever),
-		TEST(no_watch_no_matter),
-		TEST(opened_again_in_time),
-		TEST(unlinked_temporary),
-		TEST(view_ends_while_nobody_works),
-		TEST(view_outlives_the_worker),
-		TEST(lookup_answered_after_the_end),
-		TEST(shrinking_below_a_view),
-		TEST(views_are_counted),
-		TEST(view_goes_while_a_handle_stays),
-		TEST(handle_again_after_a_lone_view),
-		TEST(bound_without_a_watch),
-		TEST(file_open_outside),
+	    TEST(ends_with_the_handle),
+	    CACHED(ends_with_the_handle),
+	    ROOTLESS(ends_with_the_handle),
+	    TEST(ends_in_a_directory),
+	    ROOTLESS(ends_in_a_directory),
+	    TEST(ends_under_its_new_name),
+	    ROOTLESS(ends_under_its_new_name),
+	    TEST(ends_far_below),
+	    TEST(permanent_again_stays),
+	    CACHED(permanent_again_stays),
+	    TEST(default_lifetime),
+	    ROOTLESS(default_lifetime),
+	    TEST(view_keeps_it),
+	    TEST(handle_elsewhere_keeps_it),
+	    TEST(waits_without_work),
+	    TEST(forgotten_before_the_event),
+	    TEST(made_temporary_while_only_a_view_is_left),
+	    TEST(lease_refused_for_a_while),
+	    TEST(lease_refused_for_ever),
+	    TEST(no_watch_no_matter),
+	    TEST(opened_again_in_time),
+	    TEST(unlinked_temporary),
+	    TEST(view_ends_while_nobody_works),
+	    TEST(view_outlives_the_worker),
+	    TEST(lookup_answered_after_the_end),
+	    TEST(shrinking_below_a_view),
+	    TEST(views_are_counted),
+	    TEST(view_goes_while_a_handle_stays),
+	    TEST(handle_again_after_a_lone_view),
+	    TEST(bound_without_a_watch),
+	    TEST(file_open_outside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,8 +46,7 @@ static void devices_are_refused(void **state)
 			 0);
 	assert_true(S_ISFIFO(entry.st.st_mode));
 	begin_request(f);
-	assert_int_equal(core_mknod(f->core, ROOT, "socket", S_IFSOCK | 0600, &root_caller,
-				    &entry),
+	assert_int_equal(core_mknod(f->core, ROOT, "socket", S_IFSOCK | 0600, &root_caller, &entry),
 			 0);
 }
 
@@ -416,30 +415,30 @@ static void descriptors_are_bounded(void **state)
 
 #define BOTH(name)                                                                                 \
 	cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown),                    \
-		cmocka_unit_test_setup_teardown(name, fixture_setup_rootless, fixture_teardown)
+	    cmocka_unit_test_setup_teardown(name, fixture_setup_rootless, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(created_then_found),
-		BOTH(devices_are_refused),
-		BOTH(owner_and_mode_are_the_callers),
-		BOTH(unlinked_lives_until_forgotten),
-		BOTH(forgotten_before_release),
-		BOTH(directories),
-		BOTH(slot_of_a_removed_directory),
-		BOTH(rename_replaces_a_known_target),
-		BOTH(rename_checks),
-		BOTH(rename_onto_itself_and_its_link),
-		BOTH(moved_directory_takes_what_is_in_it),
-		BOTH(hard_links),
-		BOTH(temporary_has_one_name),
-		BOTH(link_outlives_knowledge_of_its_directory),
-		BOTH(symbolic_links),
-		BOTH(listing_is_restartable),
-		BOTH(longest_names),
-		BOTH(stale_nodes),
-		BOTH(descriptors_are_bounded),
+	    BOTH(created_then_found),
+	    BOTH(devices_are_refused),
+	    BOTH(owner_and_mode_are_the_callers),
+	    BOTH(unlinked_lives_until_forgotten),
+	    BOTH(forgotten_before_release),
+	    BOTH(directories),
+	    BOTH(slot_of_a_removed_directory),
+	    BOTH(rename_replaces_a_known_target),
+	    BOTH(rename_checks),
+	    BOTH(rename_onto_itself_and_its_link),
+	    BOTH(moved_directory_takes_what_is_in_it),
+	    BOTH(hard_links),
+	    BOTH(temporary_has_one_name),
+	    BOTH(link_outlives_knowledge_of_its_directory),
+	    BOTH(symbolic_links),
+	    BOTH(listing_is_restartable),
+	    BOTH(longest_names),
+	    BOTH(stale_nodes),
+	    BOTH(descriptors_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* kill -9 of the worker at every point of an operation, which is then sent again: done exactly once. */
+/* kill -9 of the worker at every point of an operation, which is then sent again: done exactly
+ * once. */
 #include "tests/unit/core_crash.h"
 
 #include <linux/fs.h>
@@ -11,7 +12,8 @@ static uint64_t node_of(const struct core_entry *entry)
 	return entry->node;
 }
 
-/* The steps of prepare and check; without cmocka, which may only be used in the test's own process. */
+/* The steps of prepare and check; without cmocka, which may only be used in the test's own process.
+ */
 static uint64_t made(struct fixture *f, mode_t type, const char *name)
 {
 	struct core_entry e;
@@ -75,9 +77,9 @@ static void forgotten(struct fixture *f, uint64_t node, uint64_t lookups)
 	core_forget(f->core, node, lookups);
 }
 
-#define NODE   f->world->nodes[0]
-#define TARGET f->world->nodes[1]
-#define RESULT f->world->nodes[2] /* what the request answered with */
+#define NODE     f->world->nodes[0]
+#define TARGET   f->world->nodes[1]
+#define RESULT   f->world->nodes[2] /* what the request answered with */
 #define FILE_INO f->world->nodes[3]
 
 static void nothing(struct fixture *f)
@@ -198,8 +200,8 @@ static void check_link(struct fixture *f)
 /* In the tree with a size, and not known: what a lookup finds. */
 static void prepare_unknown_sparse(struct fixture *f)
 {
-	const struct core_setup setup = {.sparse = true, .lifetime = -1, .file_fd = -1,
-					 .set_size = true, .size = 8 * PAGE};
+	const struct core_setup setup = {
+	    .sparse = true, .lifetime = -1, .file_fd = -1, .set_size = true, .size = 8 * PAGE};
 	const char *why;
 	uint64_t node = made(f, S_IFREG, "file");
 
@@ -593,7 +595,7 @@ static void configure(struct fixture *f, const struct core_setup *setup)
 static void act_configure_memory(struct fixture *f)
 {
 	const struct core_setup setup = {
-		.lifetime = 1, .file_fd = -1, .set_size = true, .size = 4 * PAGE};
+	    .lifetime = 1, .file_fd = -1, .set_size = true, .size = 4 * PAGE};
 
 	configure(f, &setup);
 }
@@ -618,7 +620,7 @@ static void act_configure_file(struct fixture *f)
 {
 	AUTO_CLOSE int fd = openat(f->outside_fd, "outside", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	const struct core_setup setup = {
-		.lifetime = 0, .file_fd = fd, .set_size = true, .size = 4 * PAGE};
+	    .lifetime = 0, .file_fd = fd, .set_size = true, .size = 4 * PAGE};
 
 	CHECK(fd >= 0);
 	configure(f, &setup);
@@ -691,71 +693,76 @@ static void check_flushed_temporary(struct fixture *f)
 }
 
 #define BOTH_TREES(what, prepare, act, check)                                                      \
-	{what ", by handle", true, false, false, false, ONCE, prepare, act, check},               \
-		{what ", by place", false, true, false, false, ONCE, prepare, act, check}
+	{what ", by handle", true, false, false, false, ONCE, prepare, act, check},                \
+	{                                                                                          \
+		what ", by place", false, true, false, false, ONCE, prepare, act, check            \
+	}
 #define BY_HANDLE(what, prepare, act, check)                                                       \
-	{what, true, false, false, false, ONCE, prepare, act, check}
+	{                                                                                          \
+		what, true, false, false, false, ONCE, prepare, act, check                         \
+	}
 #define BY_PLACE(what, prepare, act, check)                                                        \
-	{what ", by place", false, true, false, false, ONCE, prepare, act, check}
+	{                                                                                          \
+		what ", by place", false, true, false, false, ONCE, prepare, act, check            \
+	}
 
 static const struct crash_case cases[] = {
-	BOTH_TREES("mknod", nothing, act_mknod, check_mknod),
-	BOTH_TREES("mkdir", nothing, act_mkdir, check_mkdir),
-	BY_HANDLE("symlink", nothing, act_symlink, check_symlink),
-	BOTH_TREES("create", nothing, act_create, check_create),
-	{"mknod, temporary", true, false, true, false, ONCE, nothing, act_mknod, check_mknod},
-	{"create, temporary", true, false, true, false, ONCE, nothing, act_create, check_create},
-	BOTH_TREES("link", prepare_file, act_link, check_link),
-	BOTH_TREES("lookup, sparse", prepare_unknown_sparse, act_lookup, check_lookup),
-	BOTH_TREES("unlink", prepare_file, act_unlink, check_unlink),
-	BOTH_TREES("unlink of one link", prepare_linked, act_unlink, check_unlink_one),
-	BOTH_TREES("rmdir", prepare_directory, act_rmdir, check_rmdir),
-	BOTH_TREES("rename", prepare_file, act_rename, check_plain_rename),
-	BOTH_TREES("rename over a file", prepare_two, act_rename, check_rename),
-	BOTH_TREES("rename over a directory", prepare_two_directories, act_rename,
-		   check_rename_directory),
-	BOTH_TREES("exchange", prepare_two, act_exchange, check_exchange),
-	BY_HANDLE("rename without replacing", prepare_file, act_noreplace, check_plain_rename),
-	{"rename, not sent again", true, false, false, true, ONCE, prepare_file, act_rename,
-	 check_unsent_rename},
-	{"rename, not sent again, by place", false, true, false, true, ONCE, prepare_file,
-	 act_rename, check_unsent_rename},
-	BOTH_TREES("open", prepare_file, act_open, check_open),
-	BOTH_TREES("release", prepare_open, act_release, check_release),
-	BOTH_TREES("release of the forgotten", prepare_open_unlinked, act_release, check_nothing),
-	BOTH_TREES("release of a temporary", prepare_open_temporary, act_release,
-		   check_temporary_ended),
-	BY_HANDLE("forget", prepare_unlinked, act_forget, check_nothing),
-	BOTH_TREES("forget of two", prepare_two_unlinked, act_forget, check_nothing),
-	BY_HANDLE("forget of one link", prepare_linked_and_unlinked, act_forget, check_other_link),
-	BY_PLACE("forget of one link", prepare_linked_and_unlinked, act_forget, check_other_link),
-	BY_HANDLE("setxattr", prepare_file, act_setxattr, check_setxattr),
-	BY_HANDLE("setxattr refused", prepare_attribute, act_setxattr_refused, check_old_attribute),
-	BY_HANDLE("removexattr", prepare_attribute, act_removexattr, check_no_attribute),
-	BY_HANDLE("removexattr refused", prepare_file, act_removexattr_refused, check_no_attribute),
-	BOTH_TREES("set temporary", prepare_open, act_lifetime, check_lifetime),
-	BY_HANDLE("grow", prepare_file, act_grow, check_grow),
-	BOTH_TREES("configure memory", prepare_fresh, act_configure_memory, check_configured_memory),
-	BOTH_TREES("configure file", prepare_fresh, act_configure_file, check_configured_file),
-	BOTH_TREES("release of a bound object", prepare_open_bound, act_release, check_flushed),
-	BOTH_TREES("release of a bound temporary", prepare_open_bound_temporary,
-		   act_release_bound_temporary, check_flushed_temporary),
-	/* Twice: in the operation, and in the start of the next worker, or in its second try. */
-	{"start after unlink", true, false, false, false, IN_START, prepare_file, act_unlink,
-	 check_unlink},
-	{"start after open", true, false, false, false, IN_START, prepare_file, act_open, check_open},
-	{"start after configure", true, false, false, false, IN_START, prepare_fresh,
-	 act_configure_file, check_configured_file},
-	{"start after release of a bound object", true, false, false, false, IN_START,
-	 prepare_open_bound, act_release, check_flushed},
-	{"create again", true, false, false, false, AGAIN, nothing, act_create, check_create},
-	{"open again", true, false, false, false, AGAIN, prepare_file, act_open, check_open},
-	{"rename over a file again, by place", false, true, false, false, AGAIN, prepare_two,
-	 act_rename, check_rename},
-	{"exchange again", true, false, false, false, AGAIN, prepare_two, act_exchange,
-	 check_exchange},
-	{"configure file again", true, false, false, false, AGAIN, prepare_fresh,
-	 act_configure_file, check_configured_file},
+    BOTH_TREES("mknod", nothing, act_mknod, check_mknod),
+    BOTH_TREES("mkdir", nothing, act_mkdir, check_mkdir),
+    BY_HANDLE("symlink", nothing, act_symlink, check_symlink),
+    BOTH_TREES("create", nothing, act_create, check_create),
+    {"mknod, temporary", true, false, true, false, ONCE, nothing, act_mknod, check_mknod},
+    {"create, temporary", true, false, true, false, ONCE, nothing, act_create, check_create},
+    BOTH_TREES("link", prepare_file, act_link, check_link),
+    BOTH_TREES("lookup, sparse", prepare_unknown_sparse, act_lookup, check_lookup),
+    BOTH_TREES("unlink", prepare_file, act_unlink, check_unlink),
+    BOTH_TREES("unlink of one link", prepare_linked, act_unlink, check_unlink_one),
+    BOTH_TREES("rmdir", prepare_directory, act_rmdir, check_rmdir),
+    BOTH_TREES("rename", prepare_file, act_rename, check_plain_rename),
+    BOTH_TREES("rename over a file", prepare_two, act_rename, check_rename),
+    BOTH_TREES("rename over a directory", prepare_two_directories, act_rename,
+	       check_rename_directory),
+    BOTH_TREES("exchange", prepare_two, act_exchange, check_exchange),
+    BY_HANDLE("rename without replacing", prepare_file, act_noreplace, check_plain_rename),
+    {"rename, not sent again", true, false, false, true, ONCE, prepare_file, act_rename,
+     check_unsent_rename},
+    {"rename, not sent again, by place", false, true, false, true, ONCE, prepare_file, act_rename,
+     check_unsent_rename},
+    BOTH_TREES("open", prepare_file, act_open, check_open),
+    BOTH_TREES("release", prepare_open, act_release, check_release),
+    BOTH_TREES("release of the forgotten", prepare_open_unlinked, act_release, check_nothing),
+    BOTH_TREES("release of a temporary", prepare_open_temporary, act_release,
+	       check_temporary_ended),
+    BY_HANDLE("forget", prepare_unlinked, act_forget, check_nothing),
+    BOTH_TREES("forget of two", prepare_two_unlinked, act_forget, check_nothing),
+    BY_HANDLE("forget of one link", prepare_linked_and_unlinked, act_forget, check_other_link),
+    BY_PLACE("forget of one link", prepare_linked_and_unlinked, act_forget, check_other_link),
+    BY_HANDLE("setxattr", prepare_file, act_setxattr, check_setxattr),
+    BY_HANDLE("setxattr refused", prepare_attribute, act_setxattr_refused, check_old_attribute),
+    BY_HANDLE("removexattr", prepare_attribute, act_removexattr, check_no_attribute),
+    BY_HANDLE("removexattr refused", prepare_file, act_removexattr_refused, check_no_attribute),
+    BOTH_TREES("set temporary", prepare_open, act_lifetime, check_lifetime),
+    BY_HANDLE("grow", prepare_file, act_grow, check_grow),
+    BOTH_TREES("configure memory", prepare_fresh, act_configure_memory, check_configured_memory),
+    BOTH_TREES("configure file", prepare_fresh, act_configure_file, check_configured_file),
+    BOTH_TREES("release of a bound object", prepare_open_bound, act_release, check_flushed),
+    BOTH_TREES("release of a bound temporary", prepare_open_bound_temporary,
+	       act_release_bound_temporary, check_flushed_temporary),
+    /* Twice: in the operation, and in the start of the next worker, or in its second try. */
+    {"start after unlink", true, false, false, false, IN_START, prepare_file, act_unlink,
+     check_unlink},
+    {"start after open", true, false, false, false, IN_START, prepare_file, act_open, check_open},
+    {"start after configure", true, false, false, false, IN_START, prepare_fresh,
+     act_configure_file, check_configured_file},
+    {"start after release of a bound object", true, false, false, false, IN_START,
+     prepare_open_bound, act_release, check_flushed},
+    {"create again", true, false, false, false, AGAIN, nothing, act_create, check_create},
+    {"open again", true, false, false, false, AGAIN, prepare_file, act_open, check_open},
+    {"rename over a file again, by place", false, true, false, false, AGAIN, prepare_two,
+     act_rename, check_rename},
+    {"exchange again", true, false, false, false, AGAIN, prepare_two, act_exchange, check_exchange},
+    {"configure file again", true, false, false, false, AGAIN, prepare_fresh, act_configure_file,
+     check_configured_file},
 };
 
 static void run_case(void **state)
@@ -771,9 +778,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (argc < 2 || strstr(cases[i].name, argv[1]))
 			tests[count++] = (struct CMUnitTest){
-				.name = cases[i].name,
-				.test_func = run_case,
-				.initial_state = (void *)(uintptr_t)&cases[i],
+			    .name = cases[i].name,
+			    .test_func = run_case,
+			    .initial_state = (void *)(uintptr_t)&cases[i],
 			};
 	return _cmocka_run_group_tests("crashes", tests, count, NULL, NULL);
 }

@@ -119,10 +119,10 @@ static void behaves_as_a_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(gives_what_was_put, setup, teardown),
-		cmocka_unit_test_setup_teardown(replaces_and_closes, setup, teardown),
-		cmocka_unit_test_setup_teardown(evicts_least_recently_used, setup, teardown),
-		cmocka_unit_test_setup_teardown(behaves_as_a_list, setup, teardown),
+	    cmocka_unit_test_setup_teardown(gives_what_was_put, setup, teardown),
+	    cmocka_unit_test_setup_teardown(replaces_and_closes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(evicts_least_recently_used, setup, teardown),
+	    cmocka_unit_test_setup_teardown(behaves_as_a_list, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

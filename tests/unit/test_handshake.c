@@ -17,11 +17,11 @@ struct request {
 static struct request modern(void)
 {
 	struct request r = {
-		.header = {.len = sizeof r, .opcode = FUSE_INIT, .unique = 2},
-		.init = {.major = 7,
-			 .minor = KERNEL_MINOR_PASSTHROUGH,
-			 .flags = KERNEL_INIT_EXT | KERNEL_HANDLE_KILLPRIV_V2,
-			 .flags2 = KERNEL_PASSTHROUGH},
+	    .header = {.len = sizeof r, .opcode = FUSE_INIT, .unique = 2},
+	    .init = {.major = 7,
+		     .minor = KERNEL_MINOR_PASSTHROUGH,
+		     .flags = KERNEL_INIT_EXT | KERNEL_HANDLE_KILLPRIV_V2,
+		     .flags2 = KERNEL_PASSTHROUGH},
 	};
 	return r;
 }
@@ -92,7 +92,8 @@ static void answer_without_passthrough(void **state)
 	(void)state;
 	r.init.flags &= ~KERNEL_HANDLE_KILLPRIV_V2;
 	handshake_complete(&r, sizeof r, &out, sizeof out, false);
-	assert_memory_equal(&out, &expected, sizeof out); /* what was not offered is not asked for */
+	assert_memory_equal(&out, &expected,
+			    sizeof out); /* what was not offered is not asked for */
 	r = modern();
 	handshake_complete(&r, sizeof r, &out, sizeof out, false);
 	expected.flags |= KERNEL_HANDLE_KILLPRIV_V2;
@@ -126,12 +127,12 @@ static void constants(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(offer_is_recognised, setup),
-		cmocka_unit_test_setup(short_request, setup),
-		cmocka_unit_test_setup(answer_gets_passthrough, setup),
-		cmocka_unit_test_setup(answer_without_passthrough, setup),
-		cmocka_unit_test_setup(short_answer_is_left_alone, setup),
-		cmocka_unit_test_setup(constants, setup),
+	    cmocka_unit_test_setup(offer_is_recognised, setup),
+	    cmocka_unit_test_setup(short_request, setup),
+	    cmocka_unit_test_setup(answer_gets_passthrough, setup),
+	    cmocka_unit_test_setup(answer_without_passthrough, setup),
+	    cmocka_unit_test_setup(short_answer_is_left_alone, setup),
+	    cmocka_unit_test_setup(constants, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The pool: everything run once and finished on this thread; one that blocks does not stop others. */
+/* The pool: everything run once and finished on this thread; one that blocks does not stop others.
+ */
 #include "core/jobs.h"
 #include "tests/unit/core_fixture.h"
 
@@ -180,9 +181,9 @@ static void idle_pool_is_silent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(each_runs_once),	    TEST(blocked_job_does_not_stop_others),
-		TEST(burst_uses_all_threads), TEST(destroy_finishes_all),
-		TEST(idle_pool_is_silent),
+	    TEST(each_runs_once),         TEST(blocked_job_does_not_stop_others),
+	    TEST(burst_uses_all_threads), TEST(destroy_finishes_all),
+	    TEST(idle_pool_is_silent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,10 +117,10 @@ static void does_not_grow_by_replacing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(empty, setup),
-		cmocka_unit_test_setup(key_zero_and_replace, setup),
-		cmocka_unit_test_setup(behaves_as_a_table, setup),
-		cmocka_unit_test_setup(does_not_grow_by_replacing, setup),
+	    cmocka_unit_test_setup(empty, setup),
+	    cmocka_unit_test_setup(key_zero_and_replace, setup),
+	    cmocka_unit_test_setup(behaves_as_a_table, setup),
+	    cmocka_unit_test_setup(does_not_grow_by_replacing, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,12 +138,12 @@ static void hits_without_waiting_earn_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(never_without_a_limit, setup),
-		cmocka_unit_test_setup(never_on_one_cpu, setup),
-		cmocka_unit_test_setup(a_wait_is_bounded, setup),
-		cmocka_unit_test_setup(given_up_when_it_does_not_pay, setup),
-		cmocka_unit_test_setup(taken_up_again_when_it_pays, setup),
-		cmocka_unit_test_setup(hits_without_waiting_earn_nothing, setup),
+	    cmocka_unit_test_setup(never_without_a_limit, setup),
+	    cmocka_unit_test_setup(never_on_one_cpu, setup),
+	    cmocka_unit_test_setup(a_wait_is_bounded, setup),
+	    cmocka_unit_test_setup(given_up_when_it_does_not_pay, setup),
+	    cmocka_unit_test_setup(taken_up_again_when_it_pays, setup),
+	    cmocka_unit_test_setup(hits_without_waiting_earn_nothing, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,10 +167,9 @@ static void area_is_sparse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(fresh_until_ready),     TEST(staged_changes_nothing),
-		TEST(commit_keeps_to_its_fields), TEST(log_is_redone),
-		TEST(nodes_and_generations), TEST(records_by_unique),
-		TEST(area_is_sparse),
+	    TEST(fresh_until_ready), TEST(staged_changes_nothing), TEST(commit_keeps_to_its_fields),
+	    TEST(log_is_redone),     TEST(nodes_and_generations),  TEST(records_by_unique),
+	    TEST(area_is_sparse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

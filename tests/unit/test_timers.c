@@ -1,4 +1,5 @@
-/* Deadlines: in order, re-armed, cancelled, from within one another, and not when nothing is armed. */
+/* Deadlines: in order, re-armed, cancelled, from within one another, and not when nothing is armed.
+ */
 #include "core/timers.h"
 #include "tests/unit/core_fixture.h"
 
@@ -152,12 +153,12 @@ static void finish_fires_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(fire_in_order),
-		TEST(cancelled_does_not_fire),
-		TEST(one_arms_another),
-		TEST(one_cancels_another_of_the_same_moment),
-		TEST(earlier_one_wakes_earlier),
-		TEST(finish_fires_nothing),
+	    TEST(fire_in_order),
+	    TEST(cancelled_does_not_fire),
+	    TEST(one_arms_another),
+	    TEST(one_cancels_another_of_the_same_moment),
+	    TEST(earlier_one_wakes_earlier),
+	    TEST(finish_fires_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
