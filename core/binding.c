@@ -173,15 +173,17 @@ static int bind_slot(struct core *core, struct slot *slot, const struct core_set
 	fd = reopen(setup->file_fd, !read_only);
 	if (fd < 0)
 		return fd;
-	if (size > file.st.stx_size) {
-		rc = grow_file(fd, file.st.stx_size, size, why);
-		if (rc < 0)
-			return rc;
-	}
 	h->next_binding = id + 1;
 	rc = hold(core, id, fd, why);
-	if (rc < 0)
+	if (rc == 0 && size > file.st.stx_size) {
+		rc = grow_file(fd, file.st.stx_size, size, why);
+		if (rc < 0)
+			let_go(core, id);
+	}
+	if (rc < 0) {
+		h->binding_in_hand = 0;
 		return rc;
+	}
 	STAGE(&core->state, slot->flags,
 	      flags | SLOT_BOUND | (read_only ? (uint32_t)SLOT_READ_ONLY : 0U));
 	STAGE(&core->state, slot->binding, id);
@@ -191,7 +193,8 @@ static int bind_slot(struct core *core, struct slot *slot, const struct core_set
 	return 0;
 }
 
-static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, const char **why)
+static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, bool sparse,
+			   const char **why)
 {
 	AUTO_CLOSE int fd = file_own_descriptor(core, slot, O_RDWR);
 	int rc;
@@ -200,11 +203,14 @@ static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, 
 	if (fd < 0)
 		return fd;
 	*why = "the mount's limit would be exceeded";
-	rc = slot->flags & SLOT_SPARSE ? 0 : reserve(fd, 0, size);
+	rc = sparse ? 0 : reserve(fd, 0, size);
 	if (rc < 0)
 		return rc;
 	*why = "the object cannot grow";
-	return sys->ftruncate(fd, (off_t)size);
+	rc = sys->ftruncate(fd, (off_t)size);
+	if (rc < 0)
+		sys->ftruncate(fd, 0); /* the room goes back */
+	return rc;
 }
 
 static int check_fresh(struct core *core, struct slot *slot, const struct core_setup *setup,
@@ -277,10 +283,11 @@ int core_configure(struct core *core, uint64_t node, const struct core_setup *se
 	if (setup->file_fd >= 0) {
 		rc = bind_slot(core, slot, setup, configured_flags(core, slot, setup), why);
 	} else {
-		STAGE(&core->state, slot->flags, configured_flags(core, slot, setup));
-		state_commit(&core->state);
 		if (setup->set_size)
-			rc = set_memory_size(core, slot, setup->size, why);
+			rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
+		if (rc == 0)
+			STAGE(&core->state, slot->flags, configured_flags(core, slot, setup));
+		state_commit(&core->state);
 	}
 	if (rc < 0)
 		return rc;

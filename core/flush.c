@@ -101,7 +101,7 @@ static void keep_result(struct core *core, struct slot *slot, int result, bool b
 	STAGE(&core->state, h->flushes, h->flushes + 1);
 	STAGE(&core->state, h->flush_failures, h->flush_failures + (result < 0));
 	state_commit(&core->state);
-	if ((slot->flags & (SLOT_BOUND | SLOT_DEAD)) == SLOT_BOUND)
+	if (((slot->flags & SLOT_BOUND) || result < 0) && !(slot->flags & SLOT_DEAD))
 		record_save_slot(core, slot);
 }
 
@@ -119,6 +119,13 @@ static void finish_ours(struct core *core, struct slot *slot, uint64_t node, int
 	schedule_retry(core, node);
 }
 
+/* Only once it is said: said twice is better than never. */
+static void told(struct core *core, struct slot *slot)
+{
+	slot->flags &= ~(uint32_t)SLOT_FLUSH_UNTOLD;
+	record_save_slot(core, slot);
+}
+
 static void flush_done(struct job *job)
 {
 	struct flush *flush = CONTAINER_OF(job, struct flush, job);
@@ -128,14 +135,13 @@ static void flush_done(struct job *job)
 
 	if (slot && slot->flags)
 		keep_result(core, slot, flush->result, !flush->done);
-	if (slot && slot->flags && flush->done && (slot->flags & SLOT_FLUSH_UNTOLD)) {
-		if (answer == 0)
-			answer = -EIO;
-		slot->flags &= ~(uint32_t)SLOT_FLUSH_UNTOLD;
-	}
+	if (flush->done && slot && (slot->flags & SLOT_FLUSH_UNTOLD) && answer == 0)
+		answer = -EIO;
 	if (flush->done)
 		flush->done(flush->context, answer);
-	else if (slot && slot->flags)
+	if (flush->done && slot && (slot->flags & SLOT_FLUSH_UNTOLD))
+		told(core, slot);
+	if (!flush->done && slot && slot->flags)
 		finish_ours(core, slot, flush->node, flush->result);
 	free(flush);
 }

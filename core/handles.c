@@ -201,10 +201,6 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 {
 	int rc;
 
-	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
-		slot->flags |= SLOT_TEMPORARY;
-		record_save(core, slot, fd);
-	}
 	fdcache_put(&core->files, state_index(&core->state, slot), fd);
 	rc = prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
@@ -234,6 +230,10 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 	if (rc < 0) {
 		close(fd);
 		return rc;
+	}
+	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
+		slot->flags |= SLOT_TEMPORARY;
+		record_save(core, slot, fd);
 	}
 	return open_created(core, slot, &st, flags, fd, out, opened);
 }

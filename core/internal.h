@@ -95,6 +95,7 @@ void lastview_watch(struct core *core, struct slot *slot, int fd);
 void lastview_gone(struct core *core, struct slot *slot);
 /* A bound object has a handle that may write. */
 void lastview_in_use(struct core *core, struct slot *slot);
+void lastview_made_temporary(struct core *core, struct slot *slot);
 void lastview_handle_closed(struct core *core, struct slot *slot);
 void lastview_dispatch(struct core *core);
 void lastview_forget(struct core *core, struct slot *slot);

@@ -5,6 +5,9 @@
  * on a description of ours, which fcntl(2) grants exactly when no other description is open. The last
  * view's description is still counted in the instant of its event, so a refused probe is tried again soon.
  *
+ * The description that asks is kept while views are left: closing it would be an event like any other, and
+ * we would wake ourselves for ever. Past PROBE_FDS_MAX such objects the rest is looked at once a second.
+ *
  * Only objects with something to do at their end are watched: temporary and file-backed ones. Plain
  * permanent memory costs no event at all.
  *
@@ -28,6 +31,8 @@
 /* Pauses between probes after a hint, nanoseconds; then the next hint is waited for. */
 static const uint64_t retry_ns[] = {50000,    100000,	200000,	   400000,    1000000,
 				    5000000, 50000000, 200000000, 1000000000};
+#define PROBE_FDS_MAX	  2048
+#define UNWATCHED_NS	  1000000000ULL
 #define SCAN_FROM_ATTEMPT 6 /* 50 ms: a lease still refused may be somebody outside the mount */
 
 struct probe {
@@ -35,10 +40,9 @@ struct probe {
 	struct core *core;
 	uint64_t node;
 	unsigned attempt;
-	struct probe *next;
+	int fd; /* memory objects: what the lease is asked on; -1: none kept */
 	bool scanning;
 	bool again; /* a hint came while scanning */
-	struct scan *scan;
 };
 
 struct scan {
@@ -54,6 +58,7 @@ struct probes {
 	struct map by_slot; /* index in table */
 	struct probe **table;
 	size_t capacity;
+	unsigned fds; /* kept in probes */
 };
 
 bool lastview_wanted(const struct slot *slot)
@@ -114,12 +119,22 @@ static struct probe *get_probe(struct core *core, struct slot *slot)
 		return NULL;
 	*probe = (struct probe){.timer.fire = probe_fire,
 				.core = core,
-				.node = state_node(&core->state, slot)};
+				.node = state_node(&core->state, slot),
+				.fd = -1};
 	if (store_probe(core->probes, state_index(&core->state, slot), probe) < 0) {
 		free(probe);
 		return NULL;
 	}
 	return probe;
+}
+
+static void drop_probe_fd(struct core *core, struct probe *probe)
+{
+	if (probe->fd < 0)
+		return;
+	close(probe->fd);
+	probe->fd = -1;
+	core->probes->fds--;
 }
 
 static void end_probe(struct core *core, struct slot *slot)
@@ -131,6 +146,7 @@ static void end_probe(struct core *core, struct slot *slot)
 		return;
 	probe = core->probes->table[i];
 	timers_cancel(&core->timers, &probe->timer);
+	drop_probe_fd(core, probe);
 	map_remove(&core->probes->by_slot, key);
 	core->probes->table[i] = NULL;
 	free(probe);
@@ -207,22 +223,11 @@ static void unwatch(struct core *core, struct slot *slot)
 
 /* --- the question --- */
 
-int lastview_probe(struct core *core, struct slot *slot)
+/* Is fd's description the only one? 1, 0 or -errno */
+static int ask(const struct slot *slot, int fd)
 {
-	AUTO_CLOSE int owned = -1;
-	int fd, rc;
+	int rc = sys->lease(fd, F_WRLCK);
 
-	/* The id holds the description it was made from; views and handles do not need it. */
-	backing_release(core, slot);
-	if (slot->flags & SLOT_BOUND) {
-		fd = binding_descriptor(core, slot);
-	} else {
-		fdcache_drop(&core->files, state_index(&core->state, slot));
-		fd = owned = tree_open_inode(&core->tree, slot, O_RDWR);
-	}
-	if (fd < 0)
-		return fd;
-	rc = sys->lease(fd, F_WRLCK);
 	if (rc == -EAGAIN)
 		return 0;
 	if (rc < 0 && (slot->flags & SLOT_READ_ONLY))
@@ -231,6 +236,41 @@ int lastview_probe(struct core *core, struct slot *slot)
 		return rc;
 	sys->lease(fd, F_UNLCK);
 	return 1;
+}
+
+/* A description of ours, and no other of ours: the id holds the one it was made from, and views and handles
+ * do not need it. */
+static int open_to_ask(struct core *core, struct slot *slot)
+{
+	backing_release(core, slot);
+	fdcache_drop(&core->files, state_index(&core->state, slot));
+	return tree_open_inode(&core->tree, slot, O_RDWR);
+}
+
+int lastview_probe(struct core *core, struct slot *slot)
+{
+	struct probe *probe = find_probe(core, slot);
+	AUTO_CLOSE int fd = -1;
+
+	if (slot->flags & SLOT_BOUND) {
+		int bound = binding_descriptor(core, slot);
+		backing_release(core, slot);
+		return bound < 0 ? bound : ask(slot, bound);
+	}
+	if (probe && probe->fd >= 0) {
+		backing_release(core, slot);
+		fdcache_drop(&core->files, state_index(&core->state, slot));
+		return ask(slot, probe->fd);
+	}
+	fd = open_to_ask(core, slot);
+	if (fd < 0)
+		return fd;
+	if (probe && core->probes->fds < PROBE_FDS_MAX) {
+		core->probes->fds++;
+		probe->fd = steal_fd(&fd);
+		return ask(slot, probe->fd);
+	}
+	return ask(slot, fd);
 }
 
 void lastview_gone(struct core *core, struct slot *slot)
@@ -290,6 +330,8 @@ static void scan_done(struct job *job)
 		schedule(core, slot, 0, IN_USE_PERIOD_NS);
 	else if (probe->again)
 		schedule(core, slot, 0, 0);
+	else if (!(slot->flags & SLOT_WATCHED))
+		schedule(core, slot, probe->attempt, UNWATCHED_NS);
 	probe->again = false;
 }
 
@@ -331,6 +373,12 @@ static void look_while_in_use(struct core *core, struct slot *slot, struct probe
 		start_scan(core, slot, probe);
 }
 
+/* Will an event of somebody else's, and no event of our own, bring us back? */
+static bool is_woken(const struct slot *slot, const struct probe *probe)
+{
+	return (slot->flags & SLOT_WATCHED) && (probe->fd >= 0 || (slot->flags & SLOT_BOUND));
+}
+
 static void probe_fire(struct timer *timer)
 {
 	struct probe *probe = CONTAINER_OF(timer, struct probe, timer);
@@ -357,8 +405,16 @@ static void probe_fire(struct timer *timer)
 		start_scan(core, slot, probe);
 	else if (probe->attempt < ARRAY_SIZE(retry_ns))
 		schedule(core, slot, probe->attempt + 1, retry_ns[probe->attempt]);
-	else if (!(slot->flags & SLOT_WATCHED))
-		schedule(core, slot, probe->attempt, IN_USE_PERIOD_NS);
+	else if (!is_woken(slot, probe))
+		schedule(core, slot, probe->attempt, UNWATCHED_NS);
+}
+
+void lastview_in_use(struct core *core, struct slot *slot)
+{
+	struct probe *probe = find_probe(core, slot);
+
+	if (!probe || (!probe->timer.position && !probe->scanning))
+		schedule(core, slot, 0, IN_USE_PERIOD_NS);
 }
 
 static void hint(struct core *core, struct slot *slot)
@@ -366,22 +422,18 @@ static void hint(struct core *core, struct slot *slot)
 	struct probe *probe;
 
 	if (slot->handles) {
-		if (!find_probe(core, slot))
-			schedule(core, slot, 0, IN_USE_PERIOD_NS);
+		lastview_in_use(core, slot);
 		return;
 	}
 	probe = get_probe(core, slot);
 	if (!probe)
 		return;
+	/* Not kept a descriptor: this may be the event of our own last look. */
+	if (probe->attempt && probe->timer.position && probe->fd < 0 && !(slot->flags & SLOT_BOUND))
+		return;
 	probe->attempt = 0;
 	timers_cancel(&core->timers, &probe->timer);
 	probe_fire(&probe->timer);
-}
-
-void lastview_in_use(struct core *core, struct slot *slot)
-{
-	if (!find_probe(core, slot))
-		schedule(core, slot, 0, IN_USE_PERIOD_NS);
 }
 
 void lastview_handle_closed(struct core *core, struct slot *slot)
@@ -392,6 +444,28 @@ void lastview_handle_closed(struct core *core, struct slot *slot)
 		hint(core, slot);
 	else if (slot->handles == 0)
 		lastview_gone(core, slot);
+}
+
+/* An object in the middle of its life is temporary from now on. One that nobody holds waits for its next
+ * user. */
+void lastview_made_temporary(struct core *core, struct slot *slot)
+{
+	int fd;
+
+	if (!(slot->flags & SLOT_USED))
+		return;
+	if (!slot->handles && (by_release_alone(core) || lastview_probe(core, slot) == 1)) {
+		slot->flags &= ~(uint32_t)SLOT_USED;
+		return;
+	}
+	if (by_release_alone(core))
+		return;
+	fd = file_descriptor(core, slot);
+	if (fd < 0)
+		return;
+	lastview_watch(core, slot, fd);
+	if (!slot->handles)
+		hint(core, slot);
 }
 
 void lastview_forget(struct core *core, struct slot *slot)
@@ -460,8 +534,11 @@ void lastview_finish(struct core *core)
 {
 	if (!core->probes)
 		return;
-	for (size_t i = 0; i < core->probes->capacity; i++)
+	for (size_t i = 0; i < core->probes->capacity; i++) {
+		if (core->probes->table[i])
+			drop_probe_fd(core, core->probes->table[i]);
 		free(core->probes->table[i]);
+	}
 	free(core->probes->table);
 	map_finish(&core->probes->by_slot);
 	free(core->probes);

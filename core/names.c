@@ -14,6 +14,16 @@ int names_directory(struct core *core, uint64_t node)
 	return slot ? tree_directory(&core->tree, slot) : -ESTALE;
 }
 
+/* A count that the kernel will not hear of after all. */
+static int take_back(struct core *core, struct slot *slot, int error)
+{
+	STAGE(&core->state, slot->lookups, slot->lookups - 1);
+	core_stage_done(core, error, 0);
+	state_commit(&core->state);
+	slot_consider_free(core, slot);
+	return error;
+}
+
 /* The answer of a lookup or creation that a former worker made and could not send. */
 static int replay_entry(struct core *core, int error, uint64_t node, struct core_entry *out)
 {
@@ -25,9 +35,10 @@ static int replay_entry(struct core *core, int error, uint64_t node, struct core
 	if (!slot)
 		return -ESTALE;
 	error = tree_stat(&core->tree, slot, &st);
-	if (error == 0)
-		attr_entry(core, slot, &st, out);
-	return error;
+	if (error < 0)
+		return take_back(core, slot, error);
+	attr_entry(core, slot, &st, out);
+	return 0;
 }
 
 static int enter(struct core *core, int dirfd, uint64_t parent, const char *name, bool created,

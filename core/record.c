@@ -7,7 +7,8 @@
 #include <sys/xattr.h>
 
 #define RECORD_VERSION 1
-#define RECORD_FLAGS   (SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY)
+#define RECORD_FLAGS                                                                              \
+	(SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY | SLOT_FLUSH_UNTOLD)
 
 struct record {
 	uint32_t version;

@@ -53,6 +53,16 @@ static int set_size(struct core *core, struct slot *slot, int fd, uint64_t size)
 	return sys->ftruncate(fd, (off_t)size);
 }
 
+/* Room that is not used after all goes back. */
+static int set_reserved_size(struct core *core, struct slot *slot, int fd, uint64_t from, uint64_t to)
+{
+	int rc = set_size(core, slot, fd, to);
+
+	if (rc < 0)
+		sys->ftruncate(fd, (off_t)from);
+	return rc;
+}
+
 static void resize_run(struct job *job)
 {
 	struct resizing *r = CONTAINER_OF(job, struct resizing, job);
@@ -78,8 +88,12 @@ static void resize_done(struct job *job)
 	struct slot *slot = state_slot(&r->core->state, r->node);
 	int rc = r->result > 0 ? -EBUSY : r->result;
 
-	if (rc == 0)
-		rc = slot ? resize_now(r->core, slot, r->to) : -ESTALE;
+	if (rc == 0 && !slot)
+		rc = -ESTALE;
+	if (rc == 0 && r->fd >= 0)
+		rc = set_reserved_size(r->core, slot, r->fd, r->from, r->to);
+	else if (rc == 0)
+		rc = resize_now(r->core, slot, r->to);
 	r->done(r->context, rc);
 	if (r->fd >= 0)
 		close(r->fd);
@@ -130,7 +144,7 @@ static int grow(struct core *core, struct slot *slot, uint64_t to, core_done don
 	if (to - from > GROW_AT_ONCE)
 		return resize_later(core, slot, from, to, steal_fd(&fd), done, context);
 	rc = reserve(fd, from, to);
-	return rc < 0 ? rc : set_size(core, slot, fd, to);
+	return rc < 0 ? rc : set_reserved_size(core, slot, fd, from, to);
 }
 
 static bool certainly_no_view(struct core *core, struct slot *slot)

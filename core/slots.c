@@ -58,12 +58,13 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 
 	if (!slot)
 		return -ENFILE;
-	rc = tree_identify(&core->tree, slot, dirfd, parent, name, st);
+	rc = tree_identify(&core->tree, slot, dirfd, name, st);
 	if (rc == 0) {
 		if (setid_mode(st->st_mode))
 			slot->flags |= SLOT_SETID;
 		if ((slot->flags & SLOT_REGULAR) && !fresh)
 			record_load(core, slot, dirfd, name);
+		tree_moved(&core->tree, slot, parent, name);
 		rc = map_put(&core->by_ino, st->st_ino, state_index(&core->state, slot));
 	}
 	if (rc < 0) {

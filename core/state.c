@@ -34,7 +34,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	void *base;
 
 	*state = (struct state){0};
-	state->mapped = places_offset() + STATE_MAX_SLOTS * sizeof(struct slot_place);
+	state->mapped = places_offset() + STATE_MAX_SLOTS * 2ULL * sizeof(struct slot_place);
 	if (fstat(memfd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size < offset + state->mapped &&
@@ -109,6 +109,11 @@ struct slot *state_slot(struct state *state, uint64_t node)
 uint32_t state_index(const struct state *state, const struct slot *slot)
 {
 	return (uint32_t)(slot - state->slots);
+}
+
+struct slot_place *state_places(struct state *state, const struct slot *slot)
+{
+	return &state->places[2ULL * state_index(state, slot)];
 }
 
 uint64_t state_node(const struct state *state, const struct slot *slot)

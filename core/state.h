@@ -63,7 +63,8 @@ struct slot {
 	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
 	uint16_t handle_length;
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint64_t reserved[3];
+	uint32_t place; /* which of its two is in force */
+	uint32_t reserved[5];
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 
@@ -106,7 +107,7 @@ struct state_header {
 struct state {
 	struct state_header *header;
 	struct slot *slots;
-	struct slot_place *places;
+	struct slot_place *places; /* two a slot */
 	size_t mapped;
 	uint32_t staged;
 	bool fresh; /* this process initialised it: no worker before us */
@@ -122,6 +123,8 @@ void state_stage(struct state *state, volatile void *field, size_t width, uint64
 	state_stage((state), &(field), sizeof(field), (uint64_t)(value))
 void state_commit(struct state *state);
 
+/* Both places of a slot; slot->place says which is in force. */
+struct slot_place *state_places(struct state *state, const struct slot *slot);
 /* NULL: stale or absurd node. */
 struct slot *state_slot(struct state *state, uint64_t node);
 uint64_t state_node(const struct state *state, const struct slot *slot);

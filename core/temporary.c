@@ -19,42 +19,86 @@ static char *name_of(int fd, char *path, size_t size)
 	return strrchr(path, '/');
 }
 
+/* Without handles the tree itself goes by the place. */
+static int place_of(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
+{
+	const struct slot_place *place = &state_places(&core->state, slot)[slot->place];
+
+	*parent = place->parent;
+	strcpy(name, place->name);
+	*dirfd = names_directory(core, *parent);
+	return *dirfd < 0 ? *dirfd : 0;
+}
+
+struct search {
+	ino_t ino;
+	char *name;
+	bool found;
+};
+
+static bool compare_entry(void *context, const char *name, ino_t ino, mode_t type, off_t next)
+{
+	struct search *search = context;
+
+	(void)type;
+	(void)next;
+	search->found = ino == search->ino;
+	if (search->found)
+		snprintf(search->name, STATE_NAME_MAX + 1, "%s", name);
+	return !search->found;
+}
+
+/* Deeper than a path can say. The kernel knows the directories above everything it knows. */
+static int search_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
+{
+	struct search search = {.ino = slot->ino, .name = name};
+
+	for (uint32_t i = 1; i < core->state.header->high; i++) {
+		struct slot *directory = &core->state.slots[i];
+		if (!directory->lookups || !(directory->flags & SLOT_DIRECTORY))
+			continue;
+		*parent = state_node(&core->state, directory);
+		if (core_readdir(core, *parent, 0, compare_entry, &search) == 0 && search.found) {
+			*dirfd = names_directory(core, *parent);
+			return *dirfd < 0 ? *dirfd : 0;
+		}
+	}
+	return -ENOENT;
+}
+
+/* A detached tree's paths begin at its root, a store's at the machine's. */
+static int open_path(struct core *core, const char *path)
+{
+	if (strncmp(path, "/tree", 5) == 0 && !core->persistent)
+		return openat(core->tree.base_fd, path + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* The directory that holds the inode of fd, and its name there. */
 static int find_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
 {
 	AUTO_CLOSE int fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
+	AUTO_CLOSE int found = -1;
 	struct slot *directory;
 	char path[PATH_MAX];
 	char *last;
 	struct stat st;
-	int rc;
 
 	if (fd < 0)
 		return fd;
-	if (!core->tree.by_handle) {
-		const struct slot_place *place =
-			&core->state.places[state_index(&core->state, slot)];
-		*parent = place->parent;
-		strcpy(name, place->name);
-		*dirfd = names_directory(core, *parent);
-		return *dirfd < 0 ? *dirfd : 0;
-	}
+	if (!core->tree.by_handle)
+		return place_of(core, slot, name, dirfd, parent);
 	last = name_of(fd, path, sizeof path);
 	if (!last)
-		return -errno;
+		return errno == ENAMETOOLONG ? search_name(core, slot, name, dirfd, parent) : -errno;
 	snprintf(name, STATE_NAME_MAX + 1, "%s", last + 1);
 	*last = '\0';
-	/* A detached tree's paths begin at its root, a store's at the machine's. */
-	if (strncmp(path, "/tree", 5) == 0 && !core->persistent)
-		rc = openat(core->tree.base_fd, path + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	else
-		rc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rc < 0 || fstat(rc, &st) < 0)
+	found = open_path(core, path);
+	if (found < 0 || fstat(found, &st) < 0)
 		return -errno;
 	directory = slot_by_ino(core, st.st_ino);
 	*parent = directory ? state_node(&core->state, directory) : 0;
 	*dirfd = directory ? tree_directory(&core->tree, directory) : -ENOENT;
-	close(rc);
 	return *dirfd < 0 ? *dirfd : 0;
 }
 

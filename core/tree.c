@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,7 +87,7 @@ static uint32_t type_flags(const struct stat *st)
 	return S_ISREG(st->st_mode) ? SLOT_REGULAR : 0;
 }
 
-int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t parent, const char *name,
+int tree_identify(struct tree *tree, struct slot *slot, int dirfd, const char *name,
 		  const struct stat *st)
 {
 	struct any_handle h;
@@ -94,10 +95,8 @@ int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t pare
 
 	slot->ino = st->st_ino;
 	slot->flags = type_flags(st);
-	if (!tree->by_handle) {
-		tree_moved(tree, slot, parent, name);
+	if (!tree->by_handle)
 		return 0;
-	}
 	rc = handle_of(dirfd, name, *name ? 0 : AT_EMPTY_PATH, &h);
 	if (rc < 0)
 		return rc;
@@ -109,12 +108,16 @@ int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t pare
 
 void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const char *name)
 {
-	struct slot_place *place = &tree->state->places[state_index(tree->state, slot)];
+	struct slot_place *next;
 
 	if (tree->by_handle)
 		return;
-	place->parent = parent;
-	snprintf(place->name, sizeof place->name, "%s", name);
+	/* The place in force is never torn: the other one is written, and then is the one. */
+	next = &state_places(tree->state, slot)[!slot->place];
+	next->parent = parent;
+	snprintf(next->name, sizeof next->name, "%s", name);
+	atomic_signal_fence(memory_order_seq_cst);
+	*(volatile uint32_t *)&slot->place = !slot->place;
 }
 
 static void orphan_name(char *text, size_t size, uint64_t node)
@@ -131,7 +134,7 @@ static const char *place_path(struct tree *tree, const struct slot *slot, char *
 
 	*at = '\0';
 	while (state_index(tree->state, slot) != 1) {
-		const struct slot_place *place = &tree->state->places[state_index(tree->state, slot)];
+		const struct slot_place *place = &state_places(tree->state, slot)[slot->place];
 		length = strlen(place->name);
 		if ((size_t)(at - buffer) < length + sizeof "orphans/")
 			return NULL;

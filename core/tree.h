@@ -25,10 +25,11 @@ struct tree {
 int tree_open(struct tree *tree, int base_fd, struct state *state, bool try_handles);
 void tree_close(struct tree *tree);
 
-/* Fills slot's ino, handle (or place), and the type flags. dirfd: of parent's directory, or with an empty
+/* Fills slot's ino, handle, and the type flags; tree_moved() says where it is. dirfd: of parent's directory, or with an empty
  * name of the inode itself. */
-int tree_identify(struct tree *tree, struct slot *slot, int dirfd, uint64_t parent, const char *name,
+int tree_identify(struct tree *tree, struct slot *slot, int dirfd, const char *name,
 		  const struct stat *st);
+/* Where it is now: for trees by place. */
 void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const char *name);
 
 /* Borrowed O_PATH descriptor of a directory, or -errno. Valid until the next tree_ call but one:

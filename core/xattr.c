@@ -186,11 +186,8 @@ static int set_lifetime(struct core *core, struct slot *slot, const char *value,
 	      temporary ? slot->flags | SLOT_TEMPORARY : slot->flags & ~(uint32_t)SLOT_TEMPORARY);
 	state_commit(&core->state);
 	rc = record_save_slot(core, slot);
-	if (rc == 0 && temporary && slot->handles && core->config.data.attach) {
-		int fd = file_descriptor(core, slot);
-		if (fd >= 0)
-			lastview_watch(core, slot, fd);
-	}
+	if (rc == 0 && temporary)
+		lastview_made_temporary(core, slot);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "tests/sys/objects.h"
@@ -355,6 +356,37 @@ static int op_status(unsigned unused)
 	return 0;
 }
 
+static int run_mapctl(const char *verb, const char *path, bool exists)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY);
+		dup2(null, STDOUT_FILENO);
+		if (!exists)
+			dup2(null, STDERR_FILENO);
+		execlp("mapctl", "mapctl", verb, path, NULL);
+		_exit(127);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 0) == exists);
+	return 0;
+}
+
+static int op_mapctl(unsigned k)
+{
+	static const char *const verbs[] = {"stat", "flush", "who"};
+
+	char path[256];
+
+	if (load->reference)
+		return 0;
+	snprintf(path, sizeof(path), "%s/load%u/%s", load->mnt, load->id, name_of(k));
+	return run_mapctl(verbs[pick(3)], path, files[k].exists);
+}
+
 /* A lock file, and a counter that only its holder touches. */
 static int op_lock(unsigned unused)
 {
@@ -378,13 +410,19 @@ static int op_lock(unsigned unused)
 }
 
 static const struct {
+	const char *name;
 	int (*run)(unsigned k);
 	unsigned weight;
 } operations[] = {
-    {op_create, 6},      {op_check, 6},  {op_rewrite, 4}, {op_resize, 2},    {op_unlink, 2},
-    {op_unlink_held, 2}, {op_rename, 3}, {op_link, 2},    {op_symlink, 2},   {op_directory, 2},
-    {op_attribute, 2},   {op_list, 2},   {op_object, 2},  {op_temporary, 1}, {op_bound, 1},
-    {op_status, 1},      {op_lock, 3},
+    {"create", op_create, 6},       {"check", op_check, 6},
+    {"rewrite", op_rewrite, 4},     {"resize", op_resize, 2},
+    {"unlink", op_unlink, 2},       {"unlink_held", op_unlink_held, 2},
+    {"rename", op_rename, 3},       {"link", op_link, 2},
+    {"symlink", op_symlink, 2},     {"directory", op_directory, 2},
+    {"attribute", op_attribute, 2}, {"list", op_list, 2},
+    {"object", op_object, 2},       {"temporary", op_temporary, 1},
+    {"bound", op_bound, 1},         {"status", op_status, 1},
+    {"lock", op_lock, 3},           {"mapctl", op_mapctl, 1},
 };
 
 static int one_operation(void)
@@ -398,8 +436,10 @@ static int one_operation(void)
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	int rc = operations[i].run(pick(NAMES));
 	uint64_t took = clock_ns(CLOCK_MONOTONIC) - begin;
-	if (took > load->storm->longest_ns[load->id])
+	if (took > load->storm->longest_ns[load->id]) {
 		load->storm->longest_ns[load->id] = took;
+		load->storm->longest[load->id] = operations[i].name;
+	}
 	return rc;
 }
 

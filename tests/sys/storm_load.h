@@ -16,6 +16,7 @@ struct storm {
 	uint64_t rounds[STORM_LOADS];     /* operations done */
 	uint64_t locked[STORM_LOADS];     /* how often it held the lock file */
 	uint64_t longest_ns[STORM_LOADS]; /* the longest single operation */
+	const char *longest[STORM_LOADS]; /* and its name */
 };
 
 struct storm_load {

@@ -61,6 +61,7 @@ static void storm_of_kills(void **state)
 	struct sys *sys = *state;
 	pid_t pids[STORM_LOADS];
 	uint64_t rounds = 0, locked = 0, longest = 0;
+	const char *name = "none";
 	struct storm *storm =
 	    mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -82,10 +83,13 @@ static void storm_of_kills(void **state)
 		failed += sys_wait(sys, pids[i]) != 0;
 		rounds += storm->rounds[i];
 		locked += storm->locked[i];
-		longest = storm->longest_ns[i] > longest ? storm->longest_ns[i] : longest;
+		if (storm->longest_ns[i] > longest) {
+			longest = storm->longest_ns[i];
+			name = storm->longest[i];
+		}
 	}
-	sys_say("%u kills, %llu operations, the longest took %llu ms", kills,
-		(unsigned long long)rounds, (unsigned long long)longest / 1000000);
+	sys_say("%u kills, %llu operations, the longest (%s) took %llu ms", kills,
+		(unsigned long long)rounds, name, (unsigned long long)longest / 1000000);
 	assert_int_equal(failed, 0);
 	assert_true(sys->reference || kills >= KILLS - 1);
 	assert_true(rounds > kills);

@@ -79,6 +79,18 @@ static const char *outcome(long rc)
 	return text;
 }
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_directory_at(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void op_open(void)
 {
 	static const int accesses[] = {O_RDONLY, O_WRONLY, O_RDWR};
@@ -158,7 +170,7 @@ static void op_stat(void)
 static void op_make(void)
 {
 	const char *path = pick_path(), *other = pick_path();
-	mode_t mode = pick(2) ? 0755 : pick(010000);
+	mode_t mode = pick(2) ? 0755 : pick(02000);
 	switch (pick(5)) {
 	case 0:
 		if (pick(5)) /* else the names would all be directories soon */
@@ -202,6 +214,8 @@ static void op_attributes(void)
 	struct timespec times[2] = {{pick(1000000), 1}, {pick(1000000), 2}};
 	switch (pick(4)) {
 	case 0:
+		if (!is_directory_at(path))
+			mode &= 01777; /* set-id bits of files: see sys_tmpfs_rights */
 		oracle_note("chmod(%s, %o) = %s", path, mode, outcome(chmod(path, mode)));
 		break;
 	case 1:
@@ -239,12 +253,6 @@ static void op_xattr(void)
 	}
 }
 
-static bool is_directory(int fd)
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Where holes are is the file system's business, but what it calls a hole must be zero. */
 static void seek_data(int fd, off_t at)
 {
@@ -257,8 +265,7 @@ static void seek_data(int fd, off_t at)
 				    (long)data, (long)(at + i));
 			break;
 		}
-	if (data >= 0)
-		lseek(fd, at, SEEK_SET);
+	lseek(fd, at, SEEK_SET); /* wherever that led */
 }
 
 static void op_seek(void)

@@ -62,7 +62,8 @@ static struct slot *identify(struct box *box, uint32_t index, int dirfd, uint64_
 
 	slot->generation = 1;
 	assert_int_equal(fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
-	assert_int_equal(tree_identify(&box->tree, slot, dirfd, parent, name, &st), 0);
+	assert_int_equal(tree_identify(&box->tree, slot, dirfd, name, &st), 0);
+	tree_moved(&box->tree, slot, parent, name);
 	assert_int_equal(slot->ino, st.st_ino);
 	return slot;
 }
