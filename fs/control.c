@@ -70,6 +70,22 @@ static void pause_accepting(struct control *control)
 		timerfd_settime(control->retry.fd, 0, &when, NULL);
 }
 
+/* A socket that does not listen yet looks hung up, for as long as that lasts: be told of changes only. */
+static void wait_for_listen(struct control *control)
+{
+	if (!control->edge)
+		loop_change(control->config.loop, &control->listener, EPOLLIN | EPOLLET);
+	control->edge = true;
+}
+
+static void listening(struct control *control)
+{
+	if (control->edge)
+		loop_change(control->config.loop, &control->listener, EPOLLIN);
+	control->edge = false;
+	control->paused = false;
+}
+
 static void on_connection(struct loop_source *source, uint32_t events)
 {
 	struct control *control = CONTAINER_OF(source, struct control, listener);
@@ -84,9 +100,11 @@ static void on_connection(struct loop_source *source, uint32_t events)
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 			    errno == ENOBUFS)
 				pause_accepting(control);
+			else if (errno == EINVAL)
+				wait_for_listen(control);
 			return;
 		}
-		control->paused = false;
+		listening(control);
 		if (control->client_count >= CONTROL_MAX_CLIENTS || is_user_at_limit(control, fd))
 			turn_away(fd);
 		else

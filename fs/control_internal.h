@@ -67,7 +67,8 @@ struct control {
 	unsigned references;
 	bool destroyed;
 	struct loop_source listener, retry;
-	bool paused; /* no descriptor was left to accept with: the retry timer has been started */
+	bool paused;
+	bool edge; /* the listener is not listening yet */ /* no descriptor was left to accept with: the retry timer has been started */
 	struct control_client *clients;
 	size_t client_count;
 	struct control_who *who_first, *who_last; /* waiting; one scan runs at a time */
