@@ -27,7 +27,8 @@ void attr_present(struct core *core, struct slot *slot, struct stat *st)
 		present_bound(core, slot, st);
 }
 
-/* An object made by mknod(2) and not used yet gets its size, binding and lifetime past the kernel. */
+/* An object made by mknod(2) and not used yet gets its size, binding and lifetime past the kernel.
+ */
 static bool may_be_configured(const struct slot *slot, const struct stat *st)
 {
 	return (slot->flags & (SLOT_REGULAR | SLOT_USED)) == SLOT_REGULAR && st->st_size == 0;
@@ -101,8 +102,8 @@ static struct timespec time_of(unsigned set, unsigned given, unsigned now, struc
 static int set_times(int fd, unsigned set, const struct stat *wanted)
 {
 	struct timespec times[2] = {
-		time_of(set, CORE_SET_ATIME, CORE_SET_ATIME_NOW, wanted->st_atim),
-		time_of(set, CORE_SET_MTIME, CORE_SET_MTIME_NOW, wanted->st_mtim),
+	    time_of(set, CORE_SET_ATIME, CORE_SET_ATIME_NOW, wanted->st_atim),
+	    time_of(set, CORE_SET_MTIME, CORE_SET_MTIME_NOW, wanted->st_mtim),
 	};
 	return neg_errno(utimensat(fd, "", times, AT_EMPTY_PATH));
 }
@@ -147,7 +148,8 @@ int core_setattr(struct core *core, uint64_t node, unsigned set, const struct st
 	return rc ? rc : core_getattr(core, node, st, timeout);
 }
 
-/* The tree's file system is the account: a private tmpfs as large as the mount's limit, or the disk. */
+/* The tree's file system is the account: a private tmpfs as large as the mount's limit, or the
+ * disk. */
 int core_statfs(struct core *core, struct statvfs *out)
 {
 	if (fstatvfs(core->tree.base_fd, out) < 0)

@@ -1,6 +1,6 @@
-/* Objects bound to an external file. The caller opened the file, so the kernel checked its rights; we never
- * resolve a path. The supervisor keeps the descriptor: it outlives every worker, and stays the one open
- * file description that the lease probe must be alone with. */
+/* Objects bound to an external file. The caller opened the file, so the kernel checked its rights;
+ * we never resolve a path. The supervisor keeps the descriptor: it outlives every worker, and stays
+ * the one open file description that the lease probe must be alone with. */
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -14,7 +14,8 @@ int binding_descriptor(struct core *core, const struct slot *slot)
 {
 	uint32_t fd;
 
-	/* A store remembers bindings of a mount that has ended, and nobody holds their files any more. */
+	/* A store remembers bindings of a mount that has ended, and nobody holds their files any
+	 * more. */
 	return map_get(&core->bindings, slot->binding, &fd) ? (int)fd : -ENXIO;
 }
 
@@ -56,8 +57,8 @@ void binding_finish(struct core *core)
 	map_finish(&core->bindings);
 }
 
-/* What the passed descriptor is, asked without a request to any file system: it may be one that hangs, or
- * our own, which waits for us. */
+/* What the passed descriptor is, asked without a request to any file system: it may be one that
+ * hangs, or our own, which waits for us. */
 struct external {
 	struct statx st;
 	bool writable;
@@ -132,8 +133,8 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 	return rc;
 }
 
-/* A descriptor straight from memfd_create(2) is not counted for leases; a new description of it is. The
- * passed one also shares its offset and locks with the caller: we want our own. */
+/* A descriptor straight from memfd_create(2) is not counted for leases; a new description of it is.
+ * The passed one also shares its offset and locks with the caller: we want our own. */
 static int reopen(int fd, bool writable)
 {
 	return neg_errno(open(tree_fd_path(fd).text, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));

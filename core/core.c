@@ -85,9 +85,10 @@ static bool backs_a_slot(struct core *core, uint32_t id)
 	return false;
 }
 
-/* An attach may have given us an id that we did not live to write down. Ids are given in ascending order, so
- * it can only be the one after the newest we know (fs/fuse/backing.c: idr_alloc_cyclic); or later by one for
- * each worker that died like this since. Or we knew it, and had no time to say whose it is. */
+/* An attach may have given us an id that we did not live to write down. Ids are given in ascending
+ * order, so it can only be the one after the newest we know (fs/fuse/backing.c: idr_alloc_cyclic);
+ * or later by one for each worker that died like this since. Or we knew it, and had no time to say
+ * whose it is. */
 static void recover_attach(struct core *core)
 {
 	const struct core_data_path *data = &core->config.data;
@@ -290,13 +291,13 @@ void core_usage(struct core *core, struct core_usage *out)
 	struct statfs fs;
 
 	*out = (struct core_usage){
-		.limit = core->config.limit,
-		.objects_known = core->known,
-		.handles = core->handles,
-		.flushes = h->flushes,
-		.flush_failures = h->flush_failures,
-		.flushes_failing = core->failing,
-		.bound = core->bindings.count,
+	    .limit = core->config.limit,
+	    .objects_known = core->known,
+	    .handles = core->handles,
+	    .flushes = h->flushes,
+	    .flush_failures = h->flush_failures,
+	    .flushes_failing = core->failing,
+	    .bound = core->bindings.count,
 	};
 	if (fstatfs(core->tree.base_fd, &fs) == 0)
 		out->committed = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;

@@ -1,7 +1,8 @@
 /* The model of mappingfs, without FUSE: mapping objects, names, handles, views, backing, flush.
  *
- * Errors are 0 or -errno. One thread calls everything here; work that can block goes to the job pool
- * inside and comes back through core_dispatch(). Nodes are the numbers the kernel knows inodes by.
+ * Errors are 0 or -errno. One thread calls everything here; work that can block goes to the job
+ * pool inside and comes back through core_dispatch(). Nodes are the numbers the kernel knows inodes
+ * by.
  *
  * Exactly once: the caller brackets each kernel request with core_request(); a call that changes
  * something records its outcome in the state area before it is answered, so that the same request
@@ -15,15 +16,15 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
-#define CORE_ROOT_NODE 1ULL
+#define CORE_ROOT_NODE    1ULL
 #define CORE_CONTROL_NAME ".control" /* in the root: cannot be removed or renamed */
-#define CORE_DEFERRED  1 /* the answer comes later, through the callback given */
+#define CORE_DEFERRED     1          /* the answer comes later, through the callback given */
 
 struct core;
 
-/* How a file's data reaches the kernel. attach() makes the descriptor's file the backing of an inode and
- * returns an id > 0 or -errno; the descriptor stays the caller's. NULL attach: data goes through
- * core_data_fd() (cached mode). */
+/* How a file's data reaches the kernel. attach() makes the descriptor's file the backing of an
+ * inode and returns an id > 0 or -errno; the descriptor stays the caller's. NULL attach: data goes
+ * through core_data_fd() (cached mode). */
 struct core_data_path {
 	int (*attach)(void *context, int fd);
 	void (*detach)(void *context, uint32_t id);
@@ -47,15 +48,15 @@ struct core_bound_fd {
 };
 
 struct core_config {
-	int tree_fd;		/* backing area, borrowed for core's life */
-	int notify_fd;		/* inotify instance, borrowed, or -1 */
-	int state_fd;		/* memfd, borrowed */
-	uint64_t state_offset;	/* where core's state begins in it */
-	uint64_t limit;		/* size of the tree's file system, for core_usage(); 0: a store's disk */
-	bool temporary;		/* default lifetime of new objects */
-	bool rootless;		/* cannot change owners, open by handle or use trusted.* xattrs */
+	int tree_fd;           /* backing area, borrowed for core's life */
+	int notify_fd;         /* inotify instance, borrowed, or -1 */
+	int state_fd;          /* memfd, borrowed */
+	uint64_t state_offset; /* where core's state begins in it */
+	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */
+	bool temporary; /* default lifetime of new objects */
+	bool rootless;  /* cannot change owners, open by handle or use trusted.* xattrs */
 	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
-	uint32_t device_major, device_minor;	/* st_dev of the mount: how views are recognised */
+	uint32_t device_major, device_minor;    /* st_dev of the mount: how views are recognised */
 	struct core_data_path data;
 	struct core_listener listener;
 	const struct core_bound_fd *bound;
@@ -67,8 +68,8 @@ void core_destroy(struct core *core); /* NULL is fine */
 int core_poll_fd(struct core *core);  /* readable: call core_dispatch() */
 void core_dispatch(struct core *core);
 
-/* Begins a kernel request. unique: its number without the resend bit; resent: that bit (or a FORGET found
- * in a former worker's hands). */
+/* Begins a kernel request. unique: its number without the resend bit; resent: that bit (or a FORGET
+ * found in a former worker's hands). */
 void core_request(struct core *core, uint64_t unique, bool resent);
 
 /* Who sends it: set after core_request(). */
@@ -94,14 +95,14 @@ struct core_opened {
 };
 
 enum { /* core_setattr(): which fields of the stat are meant */
-	CORE_SET_MODE = 1 << 0,
-	CORE_SET_UID = 1 << 1,
-	CORE_SET_GID = 1 << 2,
-	CORE_SET_SIZE = 1 << 3,
-	CORE_SET_ATIME = 1 << 4,
-	CORE_SET_MTIME = 1 << 5,
-	CORE_SET_ATIME_NOW = 1 << 6,
-	CORE_SET_MTIME_NOW = 1 << 7,
+       CORE_SET_MODE = 1 << 0,
+       CORE_SET_UID = 1 << 1,
+       CORE_SET_GID = 1 << 2,
+       CORE_SET_SIZE = 1 << 3,
+       CORE_SET_ATIME = 1 << 4,
+       CORE_SET_MTIME = 1 << 5,
+       CORE_SET_ATIME_NOW = 1 << 6,
+       CORE_SET_MTIME_NOW = 1 << 7,
 };
 
 typedef void (*core_done)(void *context, int error);
@@ -123,7 +124,8 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		const char *new_name, unsigned flags);
 int core_readlink(struct core *core, uint64_t node, char *buffer, size_t size);
 
-/* Calls add() for each entry from offset on until it returns false. next: offset after the entry. */
+/* Calls add() for each entry from offset on until it returns false. next: offset after the entry.
+ */
 typedef bool (*core_add_name)(void *context, const char *name, ino_t ino, mode_t type, off_t next);
 int core_readdir(struct core *core, uint64_t node, off_t offset, core_add_name add, void *context);
 
@@ -133,16 +135,17 @@ int core_getattr(struct core *core, uint64_t node, struct stat *st, double *time
 int core_setattr(struct core *core, uint64_t node, unsigned set, const struct stat *wanted,
 		 struct stat *st, double *timeout, core_done done, void *context);
 int core_statfs(struct core *core, struct statvfs *out);
-int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value, size_t size,
-		  int flags, const struct core_caller *caller);
+int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
+		  size_t size, int flags, const struct core_caller *caller);
 int core_removexattr(struct core *core, uint64_t node, const char *name);
-int core_listxattr(struct core *core, uint64_t node, char *buffer, size_t size); /* length or -errno */
+int core_listxattr(struct core *core, uint64_t node, char *buffer,
+		   size_t size); /* length or -errno */
 /* Length or -errno. Not for CORE_XATTR_VIEWS, whose value takes a look at every process. */
 int core_getxattr(struct core *core, uint64_t node, const char *name, char *buffer, size_t size);
 
 #define CORE_XATTR_VIEWS "user.mapping.views"
-/* Counts the object's views in all processes and calls done() with the number, or -errno, in its error.
- * Always CORE_DEFERRED or -errno. */
+/* Counts the object's views in all processes and calls done() with the number, or -errno, in its
+ * error. Always CORE_DEFERRED or -errno. */
 int core_count_views(struct core *core, uint64_t node, core_done done, void *context);
 
 /* --- handles and data --- */
@@ -151,7 +154,8 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 		     struct core_opened *opened);
 /* open(O_TMPFILE) in the directory `parent`. */
 int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
-		 const struct core_caller *caller, struct core_entry *out, struct core_opened *opened);
+		 const struct core_caller *caller, struct core_entry *out,
+		 struct core_opened *opened);
 int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened);
 void core_release(struct core *core, uint64_t node, int flags);
 int core_data_fd(struct core *core, uint64_t node); /* borrowed until the next call; or -errno */
@@ -175,9 +179,11 @@ int core_configure(struct core *core, uint64_t node, const struct core_setup *se
 		   const struct core_caller *caller, const char **why);
 
 struct core_usage {
-	uint64_t limit, committed; /* bytes; committed: pages taken or promised, in the whole tree */
+	uint64_t limit,
+	    committed; /* bytes; committed: pages taken or promised, in the whole tree */
 	uint64_t objects_known, handles; /* inodes the kernel knows; open handles on them */
-	uint64_t flushes, flush_failures, flushes_failing; /* failing: objects whose last flush failed */
+	uint64_t flushes, flush_failures,
+	    flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;
 };
 void core_usage(struct core *core, struct core_usage *out);

@@ -2,8 +2,9 @@
 
 #include <sys/fsuid.h>
 
-/* Only the main thread creates inodes, and its capabilities stay whole (SECBIT_NO_SETUID_FIXUP, set by
- * whoever starts us), so the ids may stay as the last caller's: they decide ownership, not access. */
+/* Only the main thread creates inodes, and its capabilities stay whole (SECBIT_NO_SETUID_FIXUP, set
+ * by whoever starts us), so the ids may stay as the last caller's: they decide ownership, not
+ * access. */
 void cred_assume(const struct core *core, const struct core_caller *caller)
 {
 	static struct core_caller now = {(uid_t)-1, (gid_t)-1, (mode_t)-1};

@@ -1,4 +1,5 @@
-/* Data that does pass through us: the cached mode's reads and writes, and what every mode sends here. */
+/* Data that does pass through us: the cached mode's reads and writes, and what every mode sends
+ * here. */
 #include "core/internal.h"
 #include "core/sys.h"
 #include "core/util.h"

@@ -11,7 +11,7 @@ void fdcache_init(struct fdcache *cache)
 	cache->free = 0;
 	for (uint16_t i = 0; i < FDCACHE_CAPACITY; i++)
 		cache->entries[i] = (struct fdcache_entry){
-			.fd = -1, .older = i + 1 < FDCACHE_CAPACITY ? (uint16_t)(i + 1) : NONE};
+		    .fd = -1, .older = i + 1 < FDCACHE_CAPACITY ? (uint16_t)(i + 1) : NONE};
 }
 
 void fdcache_finish(struct fdcache *cache)

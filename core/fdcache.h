@@ -1,5 +1,5 @@
-/* Descriptors of backing inodes in recent use, by slot index: least recently used goes first. Bounded,
- * so the number of objects in use is not the number of descriptors. */
+/* Descriptors of backing inodes in recent use, by slot index: least recently used goes first.
+ * Bounded, so the number of objects in use is not the number of descriptors. */
 #ifndef MAPPINGFS_CORE_FDCACHE_H
 #define MAPPINGFS_CORE_FDCACHE_H
 
@@ -22,8 +22,8 @@ struct fdcache {
 void fdcache_init(struct fdcache *cache);
 void fdcache_finish(struct fdcache *cache);
 int fdcache_get(struct fdcache *cache, uint32_t key); /* borrowed; -1: not there */
-/* The cache owns fd, also on failure (then it is closed); an old one of the key is closed. Returns fd or
- * -errno. A borrowed fd is valid until the next put or drop. */
+/* The cache owns fd, also on failure (then it is closed); an old one of the key is closed. Returns
+ * fd or -errno. A borrowed fd is valid until the next put or drop. */
 int fdcache_put(struct fdcache *cache, uint32_t key, int fd);
 void fdcache_drop(struct fdcache *cache, uint32_t key);
 

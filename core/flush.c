@@ -1,6 +1,7 @@
-/* Making a file durable: on demand (fsync), and by ourselves when the last view went. fdatasync(2) can
- * block for long, so it runs in the job pool. The result is kept on the object; a failure of ours is
- * tried again with a growing pause and returned by the next fsync: it is never forgotten. */
+/* Making a file durable: on demand (fsync), and by ourselves when the last view went. fdatasync(2)
+ * can block for long, so it runs in the job pool. The result is kept on the object; a failure of
+ * ours is tried again with a growing pause and returned by the next fsync: it is never forgotten.
+ */
 #include "core/internal.h"
 
 #include "core/log.h"
@@ -191,7 +192,8 @@ int core_flush(struct core *core, uint64_t node, core_done done, void *context)
 
 	if (!slot)
 		return -ESTALE;
-	/* Memory is as durable as it gets; directories of a store are the file system's own business. */
+	/* Memory is as durable as it gets; directories of a store are the file system's own
+	 * business. */
 	if (!(slot->flags & SLOT_REGULAR) || (!(slot->flags & SLOT_BOUND) && !core->persistent))
 		return 0;
 	rc = start(core, slot, done, context);

@@ -5,7 +5,8 @@
 
 #define HANDLE_FLAGS_WRITE(flags) (((flags)&O_ACCMODE) != O_RDONLY)
 
-/* Without CAP_DAC_OVERRIDE the file's own mode can be in our way; the kernel has checked the caller. */
+/* Without CAP_DAC_OVERRIDE the file's own mode can be in our way; the kernel has checked the
+ * caller. */
 static int open_against_mode(struct core *core, struct slot *slot, int flags)
 {
 	AUTO_CLOSE int path_fd = tree_open_inode(&core->tree, slot, O_PATH);
@@ -52,7 +53,8 @@ int file_descriptor(struct core *core, struct slot *slot)
 	return fd < 0 ? fd : fdcache_put(&core->files, key, fd);
 }
 
-/* Gives the inode its backing id, staged; the id given and not written down is found by recover_attach. */
+/* Gives the inode its backing id, staged; the id given and not written down is found by
+ * recover_attach. */
 static int stage_backing(struct core *core, struct slot *slot, int fd)
 {
 	struct state_header *h = core->state.header;
@@ -79,7 +81,8 @@ void backing_release(struct core *core, struct slot *slot)
 
 	if (!id)
 		return;
-	/* Closing an id twice is harmless, forgetting one is not: close first, then write it down. */
+	/* Closing an id twice is harmless, forgetting one is not: close first, then write it down.
+	 */
 	core->config.data.detach(core->config.data.context, id);
 	STAGE(&core->state, slot->backing_id, 0);
 	state_commit(&core->state);
@@ -164,8 +167,8 @@ void core_release(struct core *core, uint64_t node, int flags)
 	slot_consider_free(core, slot);
 }
 
-/* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end or a
- * second try left; the kernel checked no right on it, but then it made it itself. */
+/* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end
+ * or a second try left; the kernel checked no right on it, but then it made it itself. */
 static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
 			bool *fresh)
 {
@@ -196,8 +199,8 @@ static int replay_create(struct core *core, int error, uint64_t node, struct cor
 }
 
 /* The new inode's first handle, and the answer. Owns fd. */
-static int open_created(struct core *core, struct slot *slot, const struct stat *st, int flags, int fd,
-			struct core_entry *out, struct core_opened *opened)
+static int open_created(struct core *core, struct slot *slot, const struct stat *st, int flags,
+			int fd, struct core_entry *out, struct core_opened *opened)
 {
 	int rc;
 
@@ -217,8 +220,7 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 
 /* Owns fd. */
 static int enter_created(struct core *core, int dirfd, uint64_t parent, const char *name, int flags,
-			 int fd, bool fresh, struct core_entry *out,
-			 struct core_opened *opened)
+			 int fd, bool fresh, struct core_entry *out, struct core_opened *opened)
 {
 	struct slot *slot;
 	struct stat st;
@@ -258,10 +260,11 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	return enter_created(core, dirfd, parent, name, flags, fd, fresh, out, opened);
 }
 
-/* An inode without a name is an orphan from its first day; the tree's own O_TMPFILE gives it the owner and
- * mode that the directory says. */
+/* An inode without a name is an orphan from its first day; the tree's own O_TMPFILE gives it the
+ * owner and mode that the directory says. */
 int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
-		 const struct core_caller *caller, struct core_entry *out, struct core_opened *opened)
+		 const struct core_caller *caller, struct core_entry *out,
+		 struct core_opened *opened)
 {
 	int dirfd, fd, rc;
 	struct slot *slot;

@@ -12,21 +12,22 @@
 #include <fcntl.h>
 
 /* Every change of a name goes through this kernel, so a name may be believed for ever; a temporary
- * object's may vanish by itself, so never. Attributes of files change unseen (pages come by touch). */
+ * object's may vanish by itself, so never. Attributes of files change unseen (pages come by touch).
+ */
 #define TIMEOUT_FOREVER 86400.0
-#define TIMEOUT_FILE	1.0
+#define TIMEOUT_FILE    1.0
 
 struct core {
 	struct core_config config;
 	struct state state;
 	struct tree tree;
-	struct fdcache files;	/* data descriptors of regular files, O_RDWR where it can be */
-	struct map by_ino;	/* st_ino -> slot index */
-	struct map by_watch;	/* watch -> slot index (one of those that share the file) */
-	struct map bindings;	/* binding -> descriptor */
-	struct probes *probes;	/* lastview.c */
-	struct retry *retries;	/* flush.c */
-	bool persistent;	/* the tree is on a real file system */
+	struct fdcache files;  /* data descriptors of regular files, O_RDWR where it can be */
+	struct map by_ino;     /* st_ino -> slot index */
+	struct map by_watch;   /* watch -> slot index (one of those that share the file) */
+	struct map bindings;   /* binding -> descriptor */
+	struct probes *probes; /* lastview.c */
+	struct retry *retries; /* flush.c */
+	bool persistent;       /* the tree is on a real file system */
 	struct jobs *jobs;
 	struct timers timers;
 	int epoll_fd;
@@ -35,12 +36,13 @@ struct core {
 	struct request_record *record; /* of the request in hand */
 	uid_t request_uid;
 	bool resent_done, resent_started;
-	uint64_t forget_index; /* inodes of this FORGET handled so far */
+	uint64_t forget_index;            /* inodes of this FORGET handled so far */
 	uint64_t known, handles, failing; /* for core_usage() */
 };
 
 /* --- core.c --- */
-/* This request was carried out by a worker that died: the recorded outcome in *error, node in *node. */
+/* This request was carried out by a worker that died: the recorded outcome in *error, node in
+ * *node. */
 bool core_replayed(struct core *core, int *error, uint64_t *node);
 /* Stages "request done" with its outcome, to be committed together with what it changed. */
 void core_stage_done(struct core *core, int error, uint64_t node);
@@ -48,9 +50,9 @@ void core_stage_done(struct core *core, int error, uint64_t node);
 int core_finish(struct core *core, int error);
 
 /* --- slots.c: inodes the kernel knows --- */
-/* The slot of an inode just found by name, new or known. Nothing is committed yet: on success lookups + 1
- * is staged. dirfd/parent/name say where it is; st what it is; fresh that we have
- * just made it, so that it has no record. */
+/* The slot of an inode just found by name, new or known. Nothing is committed yet: on success
+ * lookups + 1 is staged. dirfd/parent/name say where it is; st what it is; fresh that we have just
+ * made it, so that it has no record. */
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
 		 const struct stat *st, bool fresh, struct slot **out);
 struct slot *slot_get(struct core *core, uint64_t node); /* NULL: stale */
@@ -66,7 +68,8 @@ int names_directory(struct core *core, uint64_t node); /* borrowed O_PATH fd or 
 /* --- attr.c --- */
 int slot_stat(struct core *core, struct slot *slot, struct stat *st); /* the tree's own word */
 void attr_present(struct core *core, struct slot *slot, struct stat *st);
-void attr_entry(struct core *core, struct slot *slot, const struct stat *st, struct core_entry *out);
+void attr_entry(struct core *core, struct slot *slot, const struct stat *st,
+		struct core_entry *out);
 
 /* --- record.c: what an inode cannot say of itself, as one xattr --- */
 void record_load(struct core *core, struct slot *slot, int dirfd, const char *name);
@@ -123,7 +126,8 @@ void binding_finish(struct core *core);
 int store_census(struct core *core);
 
 /* --- cred.c --- */
-/* New inodes are the caller's: the kernel applies owner, setgid directories and default ACLs itself. */
+/* New inodes are the caller's: the kernel applies owner, setgid directories and default ACLs
+ * itself. */
 void cred_assume(const struct core *core, const struct core_caller *caller);
 
 /* --- resize.c --- */

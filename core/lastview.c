@@ -1,19 +1,21 @@
 /* Is anything left? Asked of the kernel, never counted.
  *
- * With passthrough a view holds the backing file, and the FUSE handle may have been closed long before.
- * Two steps: a close event of the backing file (inotify; events merge, so a hint only), then a write lease
- * on a description of ours, which fcntl(2) grants exactly when no other description is open. The last
- * view's description is still counted in the instant of its event, so a refused probe is tried again soon.
+ * With passthrough a view holds the backing file, and the FUSE handle may have been closed long
+ * before. Two steps: a close event of the backing file (inotify; events merge, so a hint only),
+ * then a write lease on a description of ours, which fcntl(2) grants exactly when no other
+ * description is open. The last view's description is still counted in the instant of its event, so
+ * a refused probe is tried again soon.
  *
- * The description that asks is kept while views are left: closing it would be an event like any other, and
- * we would wake ourselves for ever. Past PROBE_FDS_MAX such objects the rest is looked at once a second.
+ * The description that asks is kept while views are left: closing it would be an event like any
+ * other, and we would wake ourselves for ever. Past PROBE_FDS_MAX such objects the rest is looked
+ * at once a second.
  *
  * Only objects with something to do at their end are watched: temporary and file-backed ones. Plain
  * permanent memory costs no event at all.
  *
- * An external file may be open outside the mount, and the lease is refused for ever: then /proc says
- * whether a view of the object itself is left. The same answers for views that went while a handle is
- * still open, which makes no event: bound objects in use are looked at twice a second.
+ * An external file may be open outside the mount, and the lease is refused for ever: then /proc
+ * says whether a view of the object itself is left. The same answers for views that went while a
+ * handle is still open, which makes no event: bound objects in use are looked at twice a second.
  *
  * Without passthrough FUSE sends RELEASE only after the last munmap: handles == 0 is the answer. */
 #include "core/internal.h"
@@ -29,10 +31,10 @@
 #define IN_USE_PERIOD_NS 400000000ULL
 
 /* Pauses between probes after a hint, nanoseconds; then the next hint is waited for. */
-static const uint64_t retry_ns[] = {50000,    100000,	200000,	   400000,    1000000,
+static const uint64_t retry_ns[] = {50000,   100000,   200000,    400000,    1000000,
 				    5000000, 50000000, 200000000, 1000000000};
-#define PROBE_FDS_MAX	  2048
-#define UNWATCHED_NS	  1000000000ULL
+#define PROBE_FDS_MAX     2048
+#define UNWATCHED_NS      1000000000ULL
 #define SCAN_FROM_ATTEMPT 6 /* 50 ms: a lease still refused may be somebody outside the mount */
 
 struct probe {
@@ -94,7 +96,8 @@ static int store_probe(struct probes *probes, uint32_t key, struct probe *probe)
 		i++;
 	if (i == probes->capacity) {
 		size_t capacity = probes->capacity ? probes->capacity * 2 : 16;
-		struct probe **table = reallocarray(probes->table, capacity, sizeof(struct probe *));
+		struct probe **table =
+		    reallocarray(probes->table, capacity, sizeof(struct probe *));
 		if (!table)
 			return -ENOMEM;
 		memset(table + probes->capacity, 0,
@@ -194,8 +197,9 @@ void lastview_watch(struct core *core, struct slot *slot, int fd)
 		slot->flags |= SLOT_WATCHED;
 		return;
 	}
-	log_warn("no watch on an object's backing file (%s): its end is found by looking twice a second",
-		 strerror(watch < 0 ? -watch : ENOMEM));
+	log_warn(
+	    "no watch on an object's backing file (%s): its end is found by looking twice a second",
+	    strerror(watch < 0 ? -watch : ENOMEM));
 	schedule(core, slot, 0, IN_USE_PERIOD_NS);
 }
 
@@ -238,8 +242,8 @@ static int ask(const struct slot *slot, int fd)
 	return 1;
 }
 
-/* A description of ours, and no other of ours: the id holds the one it was made from, and views and handles
- * do not need it. */
+/* A description of ours, and no other of ours: the id holds the one it was made from, and views and
+ * handles do not need it. */
 static int open_to_ask(struct core *core, struct slot *slot)
 {
 	backing_release(core, slot);
@@ -356,7 +360,8 @@ static void start_scan(struct core *core, struct slot *slot, struct probe *probe
 
 /* --- what happens when --- */
 
-/* A handle is open: only a bound object's views are of interest, and only when there is dirty data. */
+/* A handle is open: only a bound object's views are of interest, and only when there is dirty data.
+ */
 static void look_while_in_use(struct core *core, struct slot *slot, struct probe *probe)
 {
 	uint64_t dirty = 1;
@@ -446,8 +451,8 @@ void lastview_handle_closed(struct core *core, struct slot *slot)
 		lastview_gone(core, slot);
 }
 
-/* An object in the middle of its life is temporary from now on. One that nobody holds waits for its next
- * user. */
+/* An object in the middle of its life is temporary from now on. One that nobody holds waits for its
+ * next user. */
 void lastview_made_temporary(struct core *core, struct slot *slot)
 {
 	int fd;

@@ -1,5 +1,5 @@
-/* One log hook for core and fs. Lines go to standard error (foreground) or syslog. Never logs from a
- * signal handler. Thread-safe. */
+/* One log hook for core and fs. Lines go to standard error (foreground) or syslog. Never logs from
+ * a signal handler. Thread-safe. */
 #ifndef MAPPINGFS_CORE_LOG_H
 #define MAPPINGFS_CORE_LOG_H
 

@@ -1,5 +1,5 @@
-/* A hash map from 64-bit keys to 32-bit values: open addressing, linear probing, deletion by shifting
- * back, at most 7/8 full. Key 0 is allowed. */
+/* A hash map from 64-bit keys to 32-bit values: open addressing, linear probing, deletion by
+ * shifting back, at most 7/8 full. Key 0 is allowed. */
 #ifndef MAPPINGFS_CORE_MAP_H
 #define MAPPINGFS_CORE_MAP_H
 

@@ -1,5 +1,5 @@
-/* Names come into being and are looked up. Creation in the tree is the same call as in the mount; the
- * kernel holds the directory's lock meanwhile and has checked rights and absence. */
+/* Names come into being and are looked up. Creation in the tree is the same call as in the mount;
+ * the kernel holds the directory's lock meanwhile and has checked rights and absence. */
 #include "core/internal.h"
 #include "core/util.h"
 
@@ -74,8 +74,8 @@ int core_lookup(struct core *core, uint64_t parent, const char *name, struct cor
 	return dirfd < 0 ? dirfd : enter(core, dirfd, parent, name, false, out);
 }
 
-/* FORGET is never sent again, so a next worker finds it in the buffer it was read into, and must skip what
- * was done of it: how many inodes were, stands in the request's record. */
+/* FORGET is never sent again, so a next worker finds it in the buffer it was read into, and must
+ * skip what was done of it: how many inodes were, stands in the request's record. */
 static bool forgotten_before(struct core *core)
 {
 	struct request_record *record = core->record;
@@ -126,8 +126,7 @@ static int create(struct core *core, uint64_t parent, const char *name,
 		return dirfd;
 	cred_assume(core, caller);
 	/* The kernel asked because the name was absent: it is there now because we made it. */
-	if (creation->make(dirfd, name, creation) < 0 &&
-	    !(errno == EEXIST && core->resent_started))
+	if (creation->make(dirfd, name, creation) < 0 && !(errno == EEXIST && core->resent_started))
 		return -errno;
 	return enter(core, dirfd, parent, name, true, out);
 }
@@ -199,7 +198,8 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 int core_readlink(struct core *core, uint64_t node, char *buffer, size_t size)
 {
 	struct slot *slot = slot_get(core, node);
-	AUTO_CLOSE int fd = slot ? tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW) : -ESTALE;
+	AUTO_CLOSE int fd =
+	    slot ? tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW) : -ESTALE;
 	ssize_t length;
 
 	if (fd < 0)
@@ -228,7 +228,8 @@ static bool add_entries(const char *buffer, long length, core_add_name add, void
 	return true;
 }
 
-/* Nothing is kept between two calls: the offset is the tree's own and good for ever (tmpfs: Linux 6.6). */
+/* Nothing is kept between two calls: the offset is the tree's own and good for ever (tmpfs:
+ * Linux 6.6). */
 int core_readdir(struct core *core, uint64_t node, off_t offset, core_add_name add, void *context)
 {
 	_Alignas(struct linux_dirent64) char buffer[16384];

@@ -1,5 +1,5 @@
-/* What a backing inode cannot say of itself, kept on it as one extended attribute: absent on a plain
- * permanent memory object. trusted.* where we may, so that no client reads or forges it. */
+/* What a backing inode cannot say of itself, kept on it as one extended attribute: absent on a
+ * plain permanent memory object. trusted.* where we may, so that no client reads or forges it. */
 #include "core/internal.h"
 #include "core/util.h"
 
@@ -7,7 +7,7 @@
 #include <sys/xattr.h>
 
 #define RECORD_VERSION 1
-#define RECORD_FLAGS                                                                              \
+#define RECORD_FLAGS                                                                               \
 	(SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY | SLOT_FLUSH_UNTOLD)
 
 struct record {
@@ -45,16 +45,16 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 int record_save(struct core *core, struct slot *slot, int fd)
 {
 	struct record record = {
-		.version = RECORD_VERSION,
-		.flags = slot->flags & RECORD_FLAGS,
-		.binding = slot->binding,
-		.size = slot->size,
-		.flushed_at = slot->flushed_at,
-		.flush_error = slot->flush_error,
-		.flush_failures = slot->flush_failures,
+	    .version = RECORD_VERSION,
+	    .flags = slot->flags & RECORD_FLAGS,
+	    .binding = slot->binding,
+	    .size = slot->size,
+	    .flushed_at = slot->flushed_at,
+	    .flush_error = slot->flush_error,
+	    .flush_failures = slot->flush_failures,
 	};
-	return neg_errno(setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
-				  sizeof record, 0));
+	return neg_errno(
+	    setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record, sizeof record, 0));
 }
 
 int record_save_slot(struct core *core, struct slot *slot)

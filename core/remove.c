@@ -1,5 +1,5 @@
-/* Names go: unlink, rmdir, and rename, which may replace one. An inode that loses its last name while the
- * kernel knows it moves to the orphans, where it stays until FORGET. */
+/* Names go: unlink, rmdir, and rename, which may replace one. An inode that loses its last name
+ * while the kernel knows it moves to the orphans, where it stays until FORGET. */
 #include "core/internal.h"
 #include "core/util.h"
 
@@ -23,8 +23,7 @@ static bool is_control(uint64_t parent, const char *name)
 /* Without handles an inode is found by one name only, so any name's loss makes an orphan. */
 static bool loses_last_name(struct core *core, const struct slot *slot, const struct stat *st)
 {
-	return slot && !(slot->flags & SLOT_ORPHAN) &&
-	       (st->st_nlink == 1 || !core->tree.by_handle);
+	return slot && !(slot->flags & SLOT_ORPHAN) && (st->st_nlink == 1 || !core->tree.by_handle);
 }
 
 int core_unlink(struct core *core, uint64_t parent, const char *name)
@@ -120,7 +119,8 @@ static int save_target(struct core *core, int dirfd, const char *name, const str
 	if (st.st_ino == source->st_ino)
 		return 0;
 	if (S_ISDIR(st.st_mode))
-		return S_ISDIR(source->st_mode) ? retire_directory(core, dirfd, name, &st) : -EISDIR;
+		return S_ISDIR(source->st_mode) ? retire_directory(core, dirfd, name, &st)
+						: -EISDIR;
 	if (S_ISDIR(source->st_mode))
 		return -ENOTDIR;
 	slot = slot_by_ino(core, st.st_ino);
@@ -194,7 +194,8 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 	note_place(core, to, new_parent, new_name);
 	if (flags & RENAME_EXCHANGE)
 		note_place(core, from, parent, name);
-	/* What was staged of a replaced target stands even if the rename failed: it is an orphan. */
+	/* What was staged of a replaced target stands even if the rename failed: it is an orphan.
+	 */
 	if (rc < 0) {
 		state_commit(&core->state);
 		return rc;

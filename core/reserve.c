@@ -1,10 +1,11 @@
 /* The commit: room for a size is taken when the size is set.
  *
- * With passthrough, plain writes extend files without asking us, so a sum kept here could promise pages that
- * a writer then takes. The pages are therefore really allocated (fallocate): the private tmpfs, whose size is
- * the mount's limit, is the one account, and df, writers and promises cannot disagree. tmpfs does not zero
- * them before they are touched: with huge pages a GiB takes about 3 ms, and the first touch costs the same
- * as without. Sparse objects skip this and take pages as they come. */
+ * With passthrough, plain writes extend files without asking us, so a sum kept here could promise
+ * pages that a writer then takes. The pages are therefore really allocated (fallocate): the private
+ * tmpfs, whose size is the mount's limit, is the one account, and df, writers and promises cannot
+ * disagree. tmpfs does not zero them before they are touched: with huge pages a GiB takes about 3
+ * ms, and the first touch costs the same as without. Sparse objects skip this and take pages as
+ * they come. */
 #include "core/internal.h"
 #include "core/sys.h"
 #include "core/util.h"

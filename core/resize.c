@@ -1,7 +1,9 @@
-/* The size of an object: growth is committed when it is set, shrinking below a live view is refused.
+/* The size of an object: growth is committed when it is set, shrinking below a live view is
+ * refused.
  *
- * The look at every process's views, and a large allocation, take their time in the job pool: the request
- * is answered later. A worker killed meanwhile leaves nothing half done that doing it again does not mend. */
+ * The look at every process's views, and a large allocation, take their time in the job pool: the
+ * request is answered later. A worker killed meanwhile leaves nothing half done that doing it again
+ * does not mend. */
 #include "core/internal.h"
 
 #include "core/inspect.h"
@@ -15,7 +17,7 @@ struct resizing {
 	struct core *core;
 	uint64_t node, from, to;
 	ino_t ino;
-	int fd;	    /* growth: owned; shrinking: -1 */
+	int fd;     /* growth: owned; shrinking: -1 */
 	int result; /* growth: of reserve(); shrinking: 1 a view is in the way, 0 none, -errno */
 	core_done done;
 	void *context;
@@ -54,7 +56,8 @@ static int set_size(struct core *core, struct slot *slot, int fd, uint64_t size)
 }
 
 /* Room that is not used after all goes back. */
-static int set_reserved_size(struct core *core, struct slot *slot, int fd, uint64_t from, uint64_t to)
+static int set_reserved_size(struct core *core, struct slot *slot, int fd, uint64_t from,
+			     uint64_t to)
 {
 	int rc = set_size(core, slot, fd, to);
 

@@ -1,6 +1,7 @@
-/* Set-user-ID and set-group-ID bits die when somebody without the right to keep them changes the data
- * (inode(7)). The kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2): asking it to do it would make it ask
- * us for security.capability before every write. Writes of such files, rare as they are, go through us. */
+/* Set-user-ID and set-group-ID bits die when somebody without the right to keep them changes the
+ * data (inode(7)). The kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2): asking it to do it would
+ * make it ask us for security.capability before every write. Writes of such files, rare as they
+ * are, go through us. */
 #include "core/internal.h"
 #include "core/util.h"
 

@@ -114,8 +114,8 @@ void slot_consider_free(struct core *core, struct slot *slot)
 
 	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || index == 1)
 		return;
-	/* A view holds the kernel's knowledge of the inode, so a forgotten inode has none: this may come before
-	 * the event that says so. */
+	/* A view holds the kernel's knowledge of the inode, so a forgotten inode has none: this may
+	 * come before the event that says so. */
 	if ((slot->flags & SLOT_USED) && lastview_wanted(slot) && !(slot->flags & SLOT_DEAD)) {
 		lastview_gone(core, slot);
 		return;
@@ -147,15 +147,16 @@ void slot_bury(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
-/* An orphan stays while its slot lives. The move there may have happened just before a kill, and the slot
- * does not say so yet. */
+/* An orphan stays while its slot lives. The move there may have happened just before a kill, and
+ * the slot does not say so yet. */
 static bool keep_orphan(void *context, uint64_t node)
 {
 	struct core *core = context;
 	struct slot *slot = state_slot(&core->state, node);
 	char name[32];
 
-	if (!slot || !(slot->lookups || (slot->flags & SLOT_FLUSH_DUE)) || (slot->flags & SLOT_DEAD))
+	if (!slot || !(slot->lookups || (slot->flags & SLOT_FLUSH_DUE)) ||
+	    (slot->flags & SLOT_DEAD))
 		return false;
 	if (!(slot->flags & SLOT_ORPHAN)) {
 		slot->flags |= SLOT_ORPHAN;

@@ -1,11 +1,12 @@
-/* The state area: what a restarted worker needs beyond the backing tree, in a memfd the supervisor keeps.
+/* The state area: what a restarted worker needs beyond the backing tree, in a memfd the supervisor
+ * keeps.
  *
  * Identity, what each number can and cannot tell:
  *   slot        one inode the kernel knows (lookups > 0), or that core still owes something
  *               (SLOT_FLUSH_DUE). Index into the table; reused.
- *   node        what the kernel calls the inode: generation << 32 | slot index. A node whose generation
- *               differs from its slot's is stale (ESTALE). Root is node 1: slot 1, generation 0.
- *   file handle of the backing inode (name_to_handle_at): finds the inode in the tree again, by any
+ *   node        what the kernel calls the inode: generation << 32 | slot index. A node whose
+ * generation differs from its slot's is stale (ESTALE). Root is node 1: slot 1, generation 0. file
+ * handle of the backing inode (name_to_handle_at): finds the inode in the tree again, by any
  *               worker, whatever its names are; dead once the inode is gone.
  *   ino         st_ino in the backing tree: unique among slots that are not SLOT_DEAD.
  *   handles     open file descriptions on the FUSE inode (OPEN and CREATE minus RELEASE). With
@@ -14,9 +15,9 @@
  *               connection, survives workers; one per inode while any handle is open.
  *   binding     our number for a bound external file whose descriptor the supervisor keeps.
  *
- * The worker may be killed between any two instructions. A change of several fields is staged, and made
- * by state_commit(): a redo log that the next worker finishes. Fields of a free slot may be written
- * directly: a slot comes to life only by a commit. */
+ * The worker may be killed between any two instructions. A change of several fields is staged, and
+ * made by state_commit(): a redo log that the next worker finishes. Fields of a free slot may be
+ * written directly: a slot comes to life only by a commit. */
 #ifndef MAPPINGFS_CORE_STATE_H
 #define MAPPINGFS_CORE_STATE_H
 
@@ -25,26 +26,27 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define STATE_MAX_SLOTS	  (1U << 22)
-#define STATE_RECORDS	  1024U
-#define STATE_LOG_WORDS	  32U
-#define STATE_HANDLE_MAX  32U
-#define STATE_NAME_MAX	  255U
+#define STATE_MAX_SLOTS  (1U << 22)
+#define STATE_RECORDS    1024U
+#define STATE_LOG_WORDS  32U
+#define STATE_HANDLE_MAX 32U
+#define STATE_NAME_MAX   255U
 
 enum {
 	SLOT_REGULAR = 1 << 0,
 	SLOT_DIRECTORY = 1 << 1,
-	SLOT_ORPHAN = 1 << 2,	 /* no name any more: kept under the orphans directory until FORGET */
-	SLOT_DEAD = 1 << 3,	 /* backing inode is gone: every use is ESTALE */
-	SLOT_TEMPORARY = 1 << 4, /* name goes with the last handle and view */
-	SLOT_SPARSE = 1 << 5,	 /* pages come by touch, not with the size */
-	SLOT_BOUND = 1 << 6,	 /* backed by an external file */
-	SLOT_READ_ONLY = 1 << 7, /* for everyone, root too */
-	SLOT_WATCHED = 1 << 8,	 /* `watch` is set on the backing file */
-	SLOT_SETID = 1 << 9,	 /* has a set-user-ID or set-group-ID bit */
-	SLOT_FLUSH_DUE = 1 << 10,    /* last view went; not durable yet */
-	SLOT_FLUSH_UNTOLD = 1 << 11, /* a background flush failed and no fsync has returned it yet */
-	SLOT_USED = 1 << 12,	     /* had a handle since it became known: may have an end */
+	SLOT_ORPHAN = 1 << 2, /* no name any more: kept under the orphans directory until FORGET */
+	SLOT_DEAD = 1 << 3,   /* backing inode is gone: every use is ESTALE */
+	SLOT_TEMPORARY = 1 << 4,  /* name goes with the last handle and view */
+	SLOT_SPARSE = 1 << 5,     /* pages come by touch, not with the size */
+	SLOT_BOUND = 1 << 6,      /* backed by an external file */
+	SLOT_READ_ONLY = 1 << 7,  /* for everyone, root too */
+	SLOT_WATCHED = 1 << 8,    /* `watch` is set on the backing file */
+	SLOT_SETID = 1 << 9,      /* has a set-user-ID or set-group-ID bit */
+	SLOT_FLUSH_DUE = 1 << 10, /* last view went; not durable yet */
+	SLOT_FLUSH_UNTOLD =
+	    1 << 11,         /* a background flush failed and no fsync has returned it yet */
+	SLOT_USED = 1 << 12, /* had a handle since it became known: may have an end */
 };
 
 struct slot {
@@ -55,7 +57,7 @@ struct slot {
 	uint32_t backing_id;
 	uint64_t ino;
 	uint64_t binding;
-	uint64_t size; /* bound objects: the object's size, bytes */
+	uint64_t size;       /* bound objects: the object's size, bytes */
 	uint64_t flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
 	int32_t flush_error; /* positive errno of the last flush */
 	uint32_t flush_failures;
@@ -79,7 +81,7 @@ enum record_phase { RECORD_NONE, RECORD_STARTED, RECORD_DONE };
 /* What became of a kernel request, by its unique number. */
 struct request_record {
 	uint64_t unique;
-	uint64_t node;	/* DONE: the inode it answered with */
+	uint64_t node;   /* DONE: the inode it answered with */
 	uint64_t before; /* what an operation notes before it acts, for its own second try */
 	uint32_t phase;
 	int32_t error;
@@ -92,9 +94,9 @@ struct state_header {
 	uint64_t next_binding;
 	uint64_t binding_in_hand; /* being bound: the supervisor may hold it, no slot does yet */
 	uint64_t last_backing_id; /* the newest id the kernel gave */
-	uint32_t attaching;	  /* an attach is under way: its id may be lost with us */
-	uint32_t attaches_lost;	  /* so many times in a row */
-	uint32_t log_count;	  /* entries of `log` to be redone */
+	uint32_t attaching;       /* an attach is under way: its id may be lost with us */
+	uint32_t attaches_lost;   /* so many times in a row */
+	uint32_t log_count;       /* entries of `log` to be redone */
 	uint64_t flushes, flush_failures;
 	struct {
 		uint64_t offset; /* of the field, from the header */
@@ -119,8 +121,7 @@ void state_close(struct state *state);
 void state_set_ready(struct state *state);
 
 void state_stage(struct state *state, volatile void *field, size_t width, uint64_t value);
-#define STAGE(state, field, value) \
-	state_stage((state), &(field), sizeof(field), (uint64_t)(value))
+#define STAGE(state, field, value) state_stage((state), &(field), sizeof(field), (uint64_t)(value))
 void state_commit(struct state *state);
 
 /* Both places of a slot; slot->place says which is in force. */

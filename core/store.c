@@ -1,5 +1,5 @@
-/* Taking over a persistent store that an earlier mount left: temporary objects whose last holder was
- * the machine itself. Memory trees are empty and cost nothing here. */
+/* Taking over a persistent store that an earlier mount left: temporary objects whose last holder
+ * was the machine itself. Memory trees are empty and cost nothing here. */
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
@@ -26,7 +26,8 @@ static int census_entry(struct core *core, int dirfd, const char *name)
 	if (S_ISREG(st.st_mode))
 		census_file(core, dirfd, name);
 	if (S_ISDIR(st.st_mode))
-		return census_directory(core, openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+		return census_directory(core,
+					openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return 0;
 }
 
@@ -58,6 +59,6 @@ int store_census(struct core *core)
 	/* The socket of a mount that has ended. */
 	if (unlinkat(core->tree.base_fd, "tree/" CORE_CONTROL_NAME, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return census_directory(core, openat(core->tree.base_fd, "tree",
-					     O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	return census_directory(
+	    core, openat(core->tree.base_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }

@@ -62,12 +62,12 @@ static int real_dirty_pages(int fd, uint64_t *pages)
 }
 
 const struct sys_calls sys_real = {
-	.fdatasync = real_fdatasync,
-	.lease = real_lease,
-	.watch_add = real_watch_add,
-	.watch_remove = real_watch_remove,
-	.fallocate = real_fallocate,
-	.ftruncate = real_ftruncate,
-	.dirty_pages = real_dirty_pages,
+    .fdatasync = real_fdatasync,
+    .lease = real_lease,
+    .watch_add = real_watch_add,
+    .watch_remove = real_watch_remove,
+    .fallocate = real_fallocate,
+    .ftruncate = real_ftruncate,
+    .dirty_pages = real_dirty_pages,
 };
 const struct sys_calls *sys = &sys_real;

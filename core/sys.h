@@ -1,6 +1,6 @@
-/* The seam for system calls that faults are injected into: unit tests point `sys` at a table of their
- * own. Every function returns a value >= 0 or -errno. Newer calls that an older kernel lacks answer
- * -ENOSYS and have a fallback where they are used. */
+/* The seam for system calls that faults are injected into: unit tests point `sys` at a table of
+ * their own. Every function returns a value >= 0 or -errno. Newer calls that an older kernel lacks
+ * answer -ENOSYS and have a fallback where they are used. */
 #ifndef MAPPINGFS_CORE_SYS_H
 #define MAPPINGFS_CORE_SYS_H
 

@@ -1,4 +1,5 @@
-/* The end of a temporary object: nothing holds it any more, so its one name goes, and its pages with it. */
+/* The end of a temporary object: nothing holds it any more, so its one name goes, and its pages
+ * with it. */
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
@@ -49,7 +50,8 @@ static bool compare_entry(void *context, const char *name, ino_t ino, mode_t typ
 }
 
 /* Deeper than a path can say. The kernel knows the directories above everything it knows. */
-static int search_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
+static int search_name(struct core *core, struct slot *slot, char *name, int *dirfd,
+		       uint64_t *parent)
 {
 	struct search search = {.ino = slot->ino, .name = name};
 
@@ -90,7 +92,8 @@ static int find_name(struct core *core, struct slot *slot, char *name, int *dirf
 		return place_of(core, slot, name, dirfd, parent);
 	last = name_of(fd, path, sizeof path);
 	if (!last)
-		return errno == ENAMETOOLONG ? search_name(core, slot, name, dirfd, parent) : -errno;
+		return errno == ENAMETOOLONG ? search_name(core, slot, name, dirfd, parent)
+					     : -errno;
 	snprintf(name, STATE_NAME_MAX + 1, "%s", last + 1);
 	*last = '\0';
 	found = open_path(core, path);

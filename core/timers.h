@@ -18,7 +18,7 @@ struct timers {
 };
 
 int timers_init(struct timers *timers);
-void timers_finish(struct timers *timers); /* fires nothing */
+void timers_finish(struct timers *timers);                                     /* fires nothing */
 int timers_arm(struct timers *timers, struct timer *timer, uint64_t delay_ns); /* re-arms too */
 void timers_cancel(struct timers *timers, struct timer *timer);
 void timers_dispatch(struct timers *timers);

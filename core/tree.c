@@ -251,7 +251,8 @@ int tree_orphan_adopt(struct tree *tree, uint64_t node, int fd)
 	struct slot *slot = state_slot(tree->state, node);
 
 	orphan_name(orphan, sizeof orphan, node);
-	if (linkat(AT_FDCWD, tree_fd_path(fd).text, tree->orphans_fd, orphan, AT_SYMLINK_FOLLOW) < 0)
+	if (linkat(AT_FDCWD, tree_fd_path(fd).text, tree->orphans_fd, orphan, AT_SYMLINK_FOLLOW) <
+	    0)
 		return -errno;
 	tree_moved(tree, slot, 0, orphan);
 	return 0;

@@ -4,8 +4,8 @@
  *   <base>/orphans   inodes without a name that the kernel still knows, named by their node
  *
  * How an inode is found again is decided once: by file handle where the process may
- * (open_by_handle_at(2) needs CAP_DAC_READ_SEARCH, and a file system that can), otherwise by the place
- * (parent node and name) kept in the state area. */
+ * (open_by_handle_at(2) needs CAP_DAC_READ_SEARCH, and a file system that can), otherwise by the
+ * place (parent node and name) kept in the state area. */
 #ifndef MAPPINGFS_CORE_TREE_H
 #define MAPPINGFS_CORE_TREE_H
 
@@ -21,12 +21,13 @@ struct tree {
 	struct fdcache directories; /* O_PATH */
 };
 
-/* try_handles: else places are used without asking the kernel. Creates tree/ and orphans/ if absent. */
+/* try_handles: else places are used without asking the kernel. Creates tree/ and orphans/ if
+ * absent. */
 int tree_open(struct tree *tree, int base_fd, struct state *state, bool try_handles);
 void tree_close(struct tree *tree);
 
-/* Fills slot's ino, handle, and the type flags; tree_moved() says where it is. dirfd: of parent's directory, or with an empty
- * name of the inode itself. */
+/* Fills slot's ino, handle, and the type flags; tree_moved() says where it is. dirfd: of parent's
+ * directory, or with an empty name of the inode itself. */
 int tree_identify(struct tree *tree, struct slot *slot, int dirfd, const char *name,
 		  const struct stat *st);
 /* Where it is now: for trees by place. */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#define PREFIX	      "user.mapping."
+#define PREFIX        "user.mapping."
 #define PREFIX_LENGTH (sizeof PREFIX - 1)
 
 static int print_type(struct core *core, struct slot *slot, char *buffer, size_t size)
@@ -76,9 +76,9 @@ static const struct virtual_attribute {
 	const char *name;
 	int (*print)(struct core *core, struct slot *slot, char *buffer, size_t size);
 } virtual_attributes[] = {
-	{"type", print_type},	  {"lifetime", print_lifetime}, {"backing", print_backing},
-	{"commit", print_commit}, {"handles", print_handles},	{"flush", print_flush},
-	{"views", NULL}, /* counted by core_count_views() */
+    {"type", print_type},     {"lifetime", print_lifetime}, {"backing", print_backing},
+    {"commit", print_commit}, {"handles", print_handles},   {"flush", print_flush},
+    {"views", NULL}, /* counted by core_count_views() */
 };
 
 static bool is_virtual(const char *name)
@@ -145,7 +145,8 @@ static size_t without_hidden(const struct core *core, char *list, size_t length)
 int core_listxattr(struct core *core, uint64_t node, char *buffer, size_t size)
 {
 	struct slot *slot = slot_get(core, node);
-	AUTO_CLOSE int fd = slot ? tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW) : -ESTALE;
+	AUTO_CLOSE int fd =
+	    slot ? tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW) : -ESTALE;
 	ssize_t got;
 	size_t length;
 
@@ -191,8 +192,8 @@ static int set_lifetime(struct core *core, struct slot *slot, const char *value,
 	return rc;
 }
 
-/* The kernel does not know which attributes there are. Found right on the first try, it is noted, so that a
- * second try does not take what the first has done for what was there before. */
+/* The kernel does not know which attributes there are. Found right on the first try, it is noted,
+ * so that a second try does not take what the first has done for what was there before. */
 static int check_attribute(struct core *core, int fd, const char *name, bool must_be_there)
 {
 	struct request_record *record = core->record;
@@ -210,8 +211,8 @@ static int check_attribute(struct core *core, int fd, const char *name, bool mus
 	return 0;
 }
 
-int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value, size_t size,
-		  int flags, const struct core_caller *caller)
+int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
+		  size_t size, int flags, const struct core_caller *caller)
 {
 	struct slot *slot = slot_get(core, node);
 	AUTO_CLOSE int fd = -1;

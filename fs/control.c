@@ -70,7 +70,8 @@ static void pause_accepting(struct control *control)
 		timerfd_settime(control->retry.fd, 0, &when, NULL);
 }
 
-/* A socket that does not listen yet looks hung up, for as long as that lasts: be told of changes only. */
+/* A socket that does not listen yet looks hung up, for as long as that lasts: be told of changes
+ * only. */
 static void wait_for_listen(struct control *control)
 {
 	if (!control->edge)

@@ -9,13 +9,15 @@ struct control;
 struct core;
 struct loop;
 
-#define CONTROL_MAX_CLIENTS 512 /* one more is accepted and closed at once with EMFILE in a reply */
+#define CONTROL_MAX_CLIENTS 512 /* one more is accepted and closed at once with EMFILE in a reply  \
+				 */
 
 struct control_config {
 	struct loop *loop;
 	struct core *core;
-	int listen_fd;	 /* borrowed, non-blocking, listening */
-	uint32_t device_major, device_minor; /* st_dev of our mount: fds of other file systems are refused */
+	int listen_fd; /* borrowed, non-blocking, listening */
+	uint32_t device_major,
+	    device_minor; /* st_dev of our mount: fds of other file systems are refused */
 	/* Returns a malloc'd JSON text for STATUS (also the xattr user.mapping.status). */
 	char *(*status)(void *context);
 	void *context;

@@ -68,7 +68,8 @@ struct control {
 	bool destroyed;
 	struct loop_source listener, retry;
 	bool paused;
-	bool edge; /* the listener is not listening yet */ /* no descriptor was left to accept with: the retry timer has been started */
+	bool edge; /* the listener is not listening yet */ /* no descriptor was left to accept with:
+							      the retry timer has been started */
 	struct control_client *clients;
 	size_t client_count;
 	struct control_who *who_first, *who_last; /* waiting; one scan runs at a time */

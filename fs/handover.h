@@ -11,17 +11,20 @@
 
 #include <stdint.h>
 
-#define HANDOVER_MAGIC	 0x3153464dU /* "MFS1" */
+#define HANDOVER_MAGIC   0x3153464dU /* "MFS1" */
 #define HANDOVER_VERSION 1U
 
 /* Descriptor numbers in a worker after exec. */
 enum {
-	HANDOVER_FD_FUSE = 3,	 /* /dev/fuse, O_NONBLOCK */
-	HANDOVER_FD_STATE = 4,	 /* memfd: struct handover, then core's state at HANDOVER_STATE_OFFSET */
-	HANDOVER_FD_TREE = 5,	 /* directory (opened O_RDONLY|O_DIRECTORY): root of the backing area */
-	HANDOVER_FD_NOTIFY = 6,	 /* inotify instance, O_NONBLOCK: outlives workers */
+	HANDOVER_FD_FUSE = 3, /* /dev/fuse, O_NONBLOCK */
+	HANDOVER_FD_STATE =
+	    4, /* memfd: struct handover, then core's state at HANDOVER_STATE_OFFSET */
+	HANDOVER_FD_TREE =
+	    5, /* directory (opened O_RDONLY|O_DIRECTORY): root of the backing area */
+	HANDOVER_FD_NOTIFY = 6,  /* inotify instance, O_NONBLOCK: outlives workers */
 	HANDOVER_FD_CONTROL = 7, /* SOCK_SEQPACKET listening socket of `.control`, O_NONBLOCK */
-	HANDOVER_FD_CHANNEL = 8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
+	HANDOVER_FD_CHANNEL =
+	    8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
 	HANDOVER_FD_FIRST_BOUND = 16, /* descriptors of bound external files are at or above this */
 };
 
@@ -44,38 +47,38 @@ enum {
  * another worker is started. */
 enum {
 	WORKER_EXIT_UNMOUNTED = 0, /* /dev/fuse said ENODEV: the file system is gone */
-	WORKER_EXIT_FATAL = 3,	   /* cannot ever work here; reason is in live.fatal_reason */
+	WORKER_EXIT_FATAL = 3,     /* cannot ever work here; reason is in live.fatal_reason */
 };
 
 struct handover {
 	uint32_t magic;
 	uint32_t version;
 	struct {
-		uint32_t data_mode;    /* enum data_mode, as asked for */
-		uint32_t lifetime;     /* enum default_lifetime */
-		uint32_t flags;	       /* HANDOVER_* */
-		uint32_t poll_usec;    /* longest busy wait for the next request; 0: never */
-		uint64_t limit;	       /* bytes that may be committed; 0: no limit (store=DIR only) */
-		uint32_t root_mode;    /* permission bits of the mount's root */
+		uint32_t data_mode; /* enum data_mode, as asked for */
+		uint32_t lifetime;  /* enum default_lifetime */
+		uint32_t flags;     /* HANDOVER_* */
+		uint32_t poll_usec; /* longest busy wait for the next request; 0: never */
+		uint64_t limit;     /* bytes that may be committed; 0: no limit (store=DIR only) */
+		uint32_t root_mode; /* permission bits of the mount's root */
 		uint32_t root_uid, root_gid;
 		uint32_t device_major, device_minor; /* st_dev of the mount, from mountinfo */
-		uint64_t mounted_at;   /* CLOCK_REALTIME, nanoseconds */
+		uint64_t mounted_at;                 /* CLOCK_REALTIME, nanoseconds */
 		int32_t supervisor_pid;
 		char mountpoint[4096]; /* absolute, resolved */
 		char source[256];
-		char store[4096];      /* absolute; empty without store= */
+		char store[4096]; /* absolute; empty without store= */
 	} config;
 	struct {
-		uint32_t restarts;	/* supervisor: workers started after the first */
-		int32_t worker_pid;	/* supervisor */
+		uint32_t restarts;      /* supervisor: workers started after the first */
+		int32_t worker_pid;     /* supervisor */
 		uint32_t answered_init; /* worker: 1 once INIT has been answered */
-		uint32_t mode;		/* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
-		char mode_reason[256];	/* worker: one sentence */
+		uint32_t mode;          /* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
+		char mode_reason[256];  /* worker: one sentence */
 		char fatal_reason[256]; /* worker: before WORKER_EXIT_FATAL */
 	} live;
-	/* Bound external files. Entry i is free while id is 0. The supervisor writes fd and then id when
-	 * it takes a descriptor (HOLD), and id = 0 when it lets go (DROP). fd is the number in every
-	 * worker started after that; the worker that sent HOLD keeps using its own. */
+	/* Bound external files. Entry i is free while id is 0. The supervisor writes fd and then id
+	 * when it takes a descriptor (HOLD), and id = 0 when it lets go (DROP). fd is the number in
+	 * every worker started after that; the worker that sent HOLD keeps using its own. */
 	struct {
 		uint64_t id;
 		int32_t fd;
@@ -83,9 +86,9 @@ struct handover {
 	} bound[HANDOVER_MAX_BOUND];
 };
 
-/* Messages on the channel. HOLD carries exactly one descriptor by SCM_RIGHTS; the supervisor owns its
- * copy. Every HOLD and DROP is answered by a message of the same type and id with error set
- * (0, or a positive errno: EMFILE no room). READY is not answered. */
+/* Messages on the channel. HOLD carries exactly one descriptor by SCM_RIGHTS; the supervisor owns
+ * its copy. Every HOLD and DROP is answered by a message of the same type and id with error set (0,
+ * or a positive errno: EMFILE no room). READY is not answered. */
 enum channel_type { CHANNEL_READY = 1, CHANNEL_HOLD = 2, CHANNEL_DROP = 3 };
 
 struct channel_message {

@@ -1,5 +1,6 @@
-/* The FUSE kernel interface newer than the system's <linux/fuse.h>: everything we take from it beyond that
- * header stands here. Source: include/uapi/linux/fuse.h of Linux 6.9 (protocol 7.40). */
+/* The FUSE kernel interface newer than the system's <linux/fuse.h>: everything we take from it
+ * beyond that header stands here. Source: include/uapi/linux/fuse.h of Linux 6.9 (protocol 7.40).
+ */
 #ifndef MAPPINGFS_FS_KERNEL_H
 #define MAPPINGFS_FS_KERNEL_H
 
@@ -7,14 +8,14 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
-#define KERNEL_MINOR_PASSTHROUGH 40
-#define KERNEL_INIT_EXT		 (1U << 30) /* flags: flags2 is valid */
+#define KERNEL_MINOR_PASSTHROUGH  40
+#define KERNEL_INIT_EXT           (1U << 30) /* flags: flags2 is valid */
 #define KERNEL_HANDLE_KILLPRIV_V2 (1U << 28) /* flags */
-#define KERNEL_PASSTHROUGH	 (1U << 5)  /* flags2: bit 37 */
-#define KERNEL_OPEN_PASSTHROUGH	 (1U << 7)  /* FOPEN_PASSTHROUGH */
-#define KERNEL_NOTIFY_RESEND	 7
-#define KERNEL_NOTIFY_PRUNE	 9 /* Linux 6.18, protocol 7.45 */
-#define KERNEL_UNIQUE_RESEND	 (1ULL << 63)
+#define KERNEL_PASSTHROUGH        (1U << 5)  /* flags2: bit 37 */
+#define KERNEL_OPEN_PASSTHROUGH   (1U << 7)  /* FOPEN_PASSTHROUGH */
+#define KERNEL_NOTIFY_RESEND      7
+#define KERNEL_NOTIFY_PRUNE       9 /* Linux 6.18, protocol 7.45 */
+#define KERNEL_UNIQUE_RESEND      (1ULL << 63)
 
 /* fuse_init_out with the fields up to max_stack_depth; 64 bytes like the old one */
 struct kernel_init_out {
@@ -46,7 +47,7 @@ struct kernel_backing_map {
 	uint64_t padding;
 };
 
-#define KERNEL_IOC_BACKING_OPEN	 _IOW(229, 1, struct kernel_backing_map)
+#define KERNEL_IOC_BACKING_OPEN  _IOW(229, 1, struct kernel_backing_map)
 #define KERNEL_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 #endif

@@ -44,8 +44,8 @@ static int tmpfs_detached(uint64_t limit, bool huge)
 	return neg_errno(fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
 }
 
-/* --- without fsopen(2), before Linux 5.2, or without the right to mount here: a mount that nobody else ever
- * sees --- */
+/* --- without fsopen(2), before Linux 5.2, or without the right to mount here: a mount that nobody
+ * else ever sees --- */
 
 static int write_text(const char *path, const char *text)
 {
@@ -178,8 +178,8 @@ static int open_private_tree(int private_fd)
 	return steal_fd(&fd);
 }
 
-/* As root has it, if the system lets users have namespaces: its size is the mount's limit, and it cannot leak.
- * Otherwise a directory of the machine's own tmpfs. */
+/* As root has it, if the system lets users have namespaces: its size is the mount's limit, and it
+ * cannot leak. Otherwise a directory of the machine's own tmpfs. */
 static int open_user_tree(struct mount_backing *backing, uint64_t limit)
 {
 	int fd = tmpfs_from_child(limit, true);

@@ -1,8 +1,8 @@
-/* What the kernel believes of an object that ended by itself. Its name is given out with no time to live, so
- * nothing wrong is ever believed; this makes it prompt, and lets the kernel forget.
+/* What the kernel believes of an object that ended by itself. Its name is given out with no time to
+ * live, so nothing wrong is ever believed; this makes it prompt, and lets the kernel forget.
  *
- * FUSE_NOTIFY_DELETE and _INVAL_ENTRY are not used: they take the directory's lock, whose holder may wait for
- * an answer of ours. A thread that waits there for it cannot even be killed. */
+ * FUSE_NOTIFY_DELETE and _INVAL_ENTRY are not used: they take the directory's lock, whose holder
+ * may wait for an answer of ours. A thread that waits there for it cannot even be killed. */
 #define FUSE_USE_VERSION 314
 #include "core/util.h"
 #include "fs/kernel.h"

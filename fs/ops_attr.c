@@ -19,8 +19,8 @@ static struct deferred *defer(fuse_req_t req, fuse_ino_t node, size_t size)
 	struct deferred *d = malloc(sizeof *d);
 
 	if (d)
-		*d = (struct deferred){
-			.req = req, .core = core_of(req), .node = node, .size = size};
+		*d =
+		    (struct deferred){.req = req, .core = core_of(req), .node = node, .size = size};
 	return d;
 }
 
@@ -40,11 +40,14 @@ static unsigned set_mask(int to_set)
 		int theirs;
 		unsigned ours;
 	} map[] = {
-		{FUSE_SET_ATTR_MODE, CORE_SET_MODE},	   {FUSE_SET_ATTR_UID, CORE_SET_UID},
-		{FUSE_SET_ATTR_GID, CORE_SET_GID},	   {FUSE_SET_ATTR_SIZE, CORE_SET_SIZE},
-		{FUSE_SET_ATTR_ATIME, CORE_SET_ATIME},	   {FUSE_SET_ATTR_MTIME, CORE_SET_MTIME},
-		{FUSE_SET_ATTR_ATIME_NOW, CORE_SET_ATIME_NOW},
-		{FUSE_SET_ATTR_MTIME_NOW, CORE_SET_MTIME_NOW},
+	    {FUSE_SET_ATTR_MODE, CORE_SET_MODE},
+	    {FUSE_SET_ATTR_UID, CORE_SET_UID},
+	    {FUSE_SET_ATTR_GID, CORE_SET_GID},
+	    {FUSE_SET_ATTR_SIZE, CORE_SET_SIZE},
+	    {FUSE_SET_ATTR_ATIME, CORE_SET_ATIME},
+	    {FUSE_SET_ATTR_MTIME, CORE_SET_MTIME},
+	    {FUSE_SET_ATTR_ATIME_NOW, CORE_SET_ATIME_NOW},
+	    {FUSE_SET_ATTR_MTIME_NOW, CORE_SET_MTIME_NOW},
 	};
 	unsigned set = 0;
 
@@ -98,8 +101,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 {
 	struct core_caller caller = caller_of(req);
 
-	reply_error(req,
-		    core_setxattr(core_of(req), node, name, value, size, flags, &caller));
+	reply_error(req, core_setxattr(core_of(req), node, name, value, size, flags, &caller));
 }
 
 static void views_done(void *context, int count)
@@ -145,10 +147,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 		return;
 	}
 	value = malloc(ATTRIBUTE_MAX);
-	reply_attribute(req, value,
-			value ? core_getxattr(core_of(req), node, name, value, ATTRIBUTE_MAX)
-			      : -ENOMEM,
-			size);
+	reply_attribute(
+	    req, value,
+	    value ? core_getxattr(core_of(req), node, name, value, ATTRIBUTE_MAX) : -ENOMEM, size);
 	free(value);
 }
 

@@ -7,8 +7,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct core_caller caller = caller_of(req);
 	struct core_opened opened;
 	struct core_entry entry;
-	int rc = core_create_file(core_of(req), parent, name, mode, fi->flags, &caller, &entry,
-				  &opened);
+	int rc =
+	    core_create_file(core_of(req), parent, name, mode, fi->flags, &caller, &entry, &opened);
 
 	reply_create(req, rc, &entry, &opened);
 }

@@ -104,8 +104,8 @@ static bool add_name(void *context, const char *name, ino_t ino, mode_t type, of
 {
 	struct listing *l = context;
 	struct stat st = {.st_ino = ino, .st_mode = type};
-	size_t need = fuse_add_direntry(l->req, l->buffer + l->used, l->size - l->used, name, &st,
-					next);
+	size_t need =
+	    fuse_add_direntry(l->req, l->buffer + l->used, l->size - l->used, name, &st, next);
 
 	if (need > l->size - l->used)
 		return false;

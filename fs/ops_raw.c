@@ -26,8 +26,7 @@ bool ops_raw(void *context, const void *request, size_t length)
 {
 	const struct fuse_in_header *in = request;
 
-	if (in->opcode != FUSE_TMPFILE ||
-	    length < sizeof *in + sizeof(struct fuse_create_in))
+	if (in->opcode != FUSE_TMPFILE || length < sizeof *in + sizeof(struct fuse_create_in))
 		return false;
 	op_tmpfile(context, in, (const void *)(in + 1));
 	return true;

@@ -1,4 +1,5 @@
-/* Backing ids: the kernel's names for files that back inodes' data. They belong to the FUSE connection. */
+/* Backing ids: the kernel's names for files that back inodes' data. They belong to the FUSE
+ * connection. */
 #ifndef MAPPINGFS_FS_PASSTHROUGH_H
 #define MAPPINGFS_FS_PASSTHROUGH_H
 

@@ -15,11 +15,11 @@ void reply_error(fuse_req_t req, int error)
 static struct fuse_entry_param entry_param(const struct core_entry *entry)
 {
 	return (struct fuse_entry_param){
-		.ino = entry->node,
-		.generation = 0, /* the node number has it */
-		.attr = entry->st,
-		.attr_timeout = entry->attr_timeout,
-		.entry_timeout = entry->entry_timeout,
+	    .ino = entry->node,
+	    .generation = 0, /* the node number has it */
+	    .attr = entry->st,
+	    .attr_timeout = entry->attr_timeout,
+	    .entry_timeout = entry->entry_timeout,
 	};
 }
 
@@ -90,21 +90,21 @@ static void split_time(double seconds, uint64_t *whole, uint32_t *nanoseconds)
 static struct fuse_attr kernel_attr(const struct stat *st)
 {
 	return (struct fuse_attr){
-		.ino = st->st_ino,
-		.size = (uint64_t)st->st_size,
-		.blocks = (uint64_t)st->st_blocks,
-		.atime = (uint64_t)st->st_atim.tv_sec,
-		.mtime = (uint64_t)st->st_mtim.tv_sec,
-		.ctime = (uint64_t)st->st_ctim.tv_sec,
-		.atimensec = (uint32_t)st->st_atim.tv_nsec,
-		.mtimensec = (uint32_t)st->st_mtim.tv_nsec,
-		.ctimensec = (uint32_t)st->st_ctim.tv_nsec,
-		.mode = st->st_mode,
-		.nlink = (uint32_t)st->st_nlink,
-		.uid = st->st_uid,
-		.gid = st->st_gid,
-		.rdev = (uint32_t)st->st_rdev,
-		.blksize = (uint32_t)st->st_blksize,
+	    .ino = st->st_ino,
+	    .size = (uint64_t)st->st_size,
+	    .blocks = (uint64_t)st->st_blocks,
+	    .atime = (uint64_t)st->st_atim.tv_sec,
+	    .mtime = (uint64_t)st->st_mtim.tv_sec,
+	    .ctime = (uint64_t)st->st_ctim.tv_sec,
+	    .atimensec = (uint32_t)st->st_atim.tv_nsec,
+	    .mtimensec = (uint32_t)st->st_mtim.tv_nsec,
+	    .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
+	    .mode = st->st_mode,
+	    .nlink = (uint32_t)st->st_nlink,
+	    .uid = st->st_uid,
+	    .gid = st->st_gid,
+	    .rdev = (uint32_t)st->st_rdev,
+	    .blksize = (uint32_t)st->st_blksize,
 	};
 }
 

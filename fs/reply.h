@@ -11,7 +11,8 @@
 
 void reply_error(fuse_req_t req, int error); /* 0 or -errno */
 void reply_entry(fuse_req_t req, int error, const struct core_entry *entry);
-void reply_lookup(fuse_req_t req, int error, const struct core_entry *entry); /* ENOENT may be kept */
+void reply_lookup(fuse_req_t req, int error,
+		  const struct core_entry *entry); /* ENOENT may be kept */
 void reply_attr(fuse_req_t req, int error, const struct stat *st, double timeout);
 void reply_open(fuse_req_t req, int error, const struct core_opened *opened);
 void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
@@ -20,7 +21,7 @@ void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
 #define REPLY_CREATE_MAX 160
 size_t reply_create_bytes(void *buffer, const struct core_entry *entry,
 			  const struct core_opened *opened);
-void reply_written(fuse_req_t req, int count);		      /* or -errno */
+void reply_written(fuse_req_t req, int count);                  /* or -errno */
 void reply_bytes(fuse_req_t req, const void *bytes, int count); /* or -errno */
 void reply_string(fuse_req_t req, int error, const char *text);
 void reply_read(fuse_req_t req, int fd, size_t size, off_t offset); /* fd or -errno */

@@ -1,5 +1,5 @@
-/* Waiting for the next request without sleeping, for a short, bounded time, and only while that pays: a
- * wake-up from sleep costs more than a whole request. */
+/* Waiting for the next request without sleeping, for a short, bounded time, and only while that
+ * pays: a wake-up from sleep costs more than a whole request. */
 #ifndef MAPPINGFS_FS_SPIN_H
 #define MAPPINGFS_FS_SPIN_H
 
@@ -8,8 +8,8 @@
 
 struct spin {
 	uint64_t limit_ns; /* 0: never */
-	uint64_t since;	   /* begin of this wait; 0: not waiting */
-	int credit;	   /* spins that paid less those that did not */
+	uint64_t since;    /* begin of this wait; 0: not waiting */
+	int credit;        /* spins that paid less those that did not */
 	unsigned skipped;
 };
 

@@ -27,19 +27,18 @@ char *status_text(void *context)
 
 	core_usage(worker->core, &u);
 	json = json_pack(
-		"{s:s s:s s:s s:s s:s s:i s:i s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:i}",
-		"version", MAPPINGFS_VERSION, "mountpoint", h->config.mountpoint, "source",
-		h->config.source, "mode", worker->passthrough ? "passthrough" : "cached",
-		"mode_reason", h->live.mode_reason, "supervisor_pid", h->config.supervisor_pid,
-		"worker_pid", (int)getpid(), "restarts", (json_int_t)h->live.restarts,
-		"uptime_seconds",
-		(double)(clock_ns(CLOCK_REALTIME) - h->config.mounted_at) / 1e9, "limit_bytes",
-		(json_int_t)u.limit, "committed_bytes", (json_int_t)u.committed, "resident_bytes",
-		(json_int_t)u.committed, "objects_known", (json_int_t)u.objects_known, "handles",
-		(json_int_t)u.handles, "flushes", (json_int_t)u.flushes, "flush_failures",
-		(json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
-		"bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
-		open_descriptors());
+	    "{s:s s:s s:s s:s s:s s:i s:i s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:i}",
+	    "version", MAPPINGFS_VERSION, "mountpoint", h->config.mountpoint, "source",
+	    h->config.source, "mode", worker->passthrough ? "passthrough" : "cached", "mode_reason",
+	    h->live.mode_reason, "supervisor_pid", h->config.supervisor_pid, "worker_pid",
+	    (int)getpid(), "restarts", (json_int_t)h->live.restarts, "uptime_seconds",
+	    (double)(clock_ns(CLOCK_REALTIME) - h->config.mounted_at) / 1e9, "limit_bytes",
+	    (json_int_t)u.limit, "committed_bytes", (json_int_t)u.committed, "resident_bytes",
+	    (json_int_t)u.committed, "objects_known", (json_int_t)u.objects_known, "handles",
+	    (json_int_t)u.handles, "flushes", (json_int_t)u.flushes, "flush_failures",
+	    (json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
+	    "bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
+	    open_descriptors());
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	return text;

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL, SOURCE_LEADER };
@@ -19,7 +19,7 @@ enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL, SOURCE_LEADER };
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
-#define DYING_TRIES 20
+#define DYING_TRIES    20
 #define DYING_PAUSE_NS 250000
 
 static int watch(struct supervisor *s, int fd, uint32_t events, enum source source)
@@ -35,8 +35,8 @@ int supervisor_watch_channel(struct supervisor *s)
 	return watch(s, s->channel_fd, EPOLLIN, SOURCE_CHANNEL);
 }
 
-/* A killed worker is reaped only when its last thread is dead, and one may sit in fdatasync(2) on a dying
- * disk. Its first thread serves: when that ends, the next worker is due. */
+/* A killed worker is reaped only when its last thread is dead, and one may sit in fdatasync(2) on a
+ * dying disk. Its first thread serves: when that ends, the next worker is due. */
 void supervisor_watch_leader(struct supervisor *s)
 {
 	s->leader_fd = (int)syscall(SYS_pidfd_open, s->worker, PIDFD_THREAD);

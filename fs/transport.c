@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define SMALL_ANSWER	256
+#define SMALL_ANSWER    256
 #define REQUESTS_A_TURN 128 /* then the other sources of the loop have theirs */
 
 struct transport {
@@ -92,8 +92,7 @@ static ssize_t transport_read(int fd, void *buffer, size_t size, void *userdata)
 	return read(fd, buffer, size);
 }
 
-static const struct fuse_custom_io custom_io = {.writev = transport_writev,
-						.read = transport_read};
+static const struct fuse_custom_io custom_io = {.writev = transport_writev, .read = transport_read};
 
 /* --- in --- */
 
@@ -128,8 +127,7 @@ static void first_init(struct transport *t, size_t length)
 	memcpy(t->area->init, t->area->request, length);
 	t->area->init_length = (uint32_t)length;
 	*(volatile uint32_t *)&header_of(t)->len = 0;
-	if (t->hooks.decide(t->hooks.context,
-			    handshake_offers_passthrough(t->area->init, length)))
+	if (t->hooks.decide(t->hooks.context, handshake_offers_passthrough(t->area->init, length)))
 		process_init(t);
 }
 
@@ -173,8 +171,8 @@ static void transport_ready(struct loop_source *source, uint32_t events)
 	}
 }
 
-/* The kernel copies a request straight into our pages. Killed while one of them had first to be faulted in, we
- * would leave the caller with EIO: the copy must never have to wait. */
+/* The kernel copies a request straight into our pages. Killed while one of them had first to be
+ * faulted in, we would leave the caller with EIO: the copy must never have to wait. */
 static void prepare_buffer(struct transport_area *area)
 {
 	if (madvise(area, sizeof *area, MADV_POPULATE_WRITE) == 0)

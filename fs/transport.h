@@ -1,8 +1,8 @@
-/* /dev/fuse bytes in and out. Requests are read into the state area, so that the next worker finds what
- * this one held in its hands; libfuse parses them and calls the ops.
+/* /dev/fuse bytes in and out. Requests are read into the state area, so that the next worker finds
+ * what this one held in its hands; libfuse parses them and calls the ops.
  *
- * A new worker feeds the recorded INIT to libfuse and swallows the answer, then asks the kernel to send
- * again what was read and not answered (FUSE_NOTIFY_RESEND, Linux 6.9). */
+ * A new worker feeds the recorded INIT to libfuse and swallows the answer, then asks the kernel to
+ * send again what was read and not answered (FUSE_NOTIFY_RESEND, Linux 6.9). */
 #ifndef MAPPINGFS_FS_TRANSPORT_H
 #define MAPPINGFS_FS_TRANSPORT_H
 

@@ -1,6 +1,6 @@
 /* The control protocol: one SOCK_SEQPACKET message a request, one a reply, on the socket `.control`
- * in the root of the mount. Fixed-size, native-endian structs (both ends are on one machine); authority
- * comes with descriptors and SO_PEERCRED, never with a path, pid or uid in the message.
+ * in the root of the mount. Fixed-size, native-endian structs (both ends are on one machine);
+ * authority comes with descriptors and SO_PEERCRED, never with a path, pid or uid in the message.
  *
  * Every request is idempotent: a client whose connection breaks before the answer (the worker died)
  * connects again and repeats it. */
@@ -10,24 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_MAGIC	 0x4353464dU /* "MFSC" */
-#define WIRE_VERSION	 1
+#define WIRE_MAGIC       0x4353464dU /* "MFSC" */
+#define WIRE_VERSION     1
 #define WIRE_MAX_REQUEST 512 /* a longer message is refused with EMSGSIZE */
-#define WIRE_MAX_FDS	 2
-#define WIRE_TEXT_MAX	 256
+#define WIRE_MAX_FDS     2
+#define WIRE_TEXT_MAX    256
 
 enum wire_type {
 	WIRE_STATUS = 1,    /* no fd; answer: JSON descriptor */
-	WIRE_WHO = 2,	    /* fd 0: the object, O_PATH; answer: JSON descriptor */
-	WIRE_CONFIGURE = 3, /* fd 0: the object, O_PATH, a fresh, never opened, empty regular file owned
-			     * by the peer; fd 1 with WIRE_BIND: the external file. */
+	WIRE_WHO = 2,       /* fd 0: the object, O_PATH; answer: JSON descriptor */
+	WIRE_CONFIGURE = 3, /* fd 0: the object, O_PATH, a fresh, never opened, empty regular file
+			     * owned by the peer; fd 1 with WIRE_BIND: the external file. */
 };
 
 /* wire_request.flags, CONFIGURE only */
 enum {
-	WIRE_BIND = 1 << 0,	 /* back it by fd 1 */
-	WIRE_SPARSE = 1 << 1,	 /* charge pages as they come (memory-backed only) */
-	WIRE_SET_SIZE = 1 << 2,	 /* `size` is meant; else 0 (memory) or the file's size (bound) */
+	WIRE_BIND = 1 << 0,      /* back it by fd 1 */
+	WIRE_SPARSE = 1 << 1,    /* charge pages as they come (memory-backed only) */
+	WIRE_SET_SIZE = 1 << 2,  /* `size` is meant; else 0 (memory) or the file's size (bound) */
 	WIRE_TEMPORARY = 1 << 3, /* lifetime: else WIRE_PERMANENT or the mount's default */
 	WIRE_PERMANENT = 1 << 4,
 	WIRE_READ_ONLY = 1 << 5, /* bound object is read-only even if fd 1 may write */
@@ -40,21 +40,23 @@ struct wire_request {
 	uint16_t type;
 	uint32_t length; /* of the whole message: sizeof(struct wire_request) */
 	uint32_t flags;
-	uint64_t size; /* bytes; refused with EINVAL if 0 with WIRE_SET_SIZE, EFBIG above INT64_MAX */
+	uint64_t
+	    size; /* bytes; refused with EINVAL if 0 with WIRE_SET_SIZE, EFBIG above INT64_MAX */
 };
 
-/* A reply with error 0 to STATUS and WHO carries one descriptor: a sealed memfd with the JSON text. */
+/* A reply with error 0 to STATUS and WHO carries one descriptor: a sealed memfd with the JSON text.
+ */
 struct wire_reply {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t type;
 	uint32_t length;
-	int32_t error;		 /* 0 or a positive errno */
+	int32_t error;            /* 0 or a positive errno */
 	char text[WIRE_TEXT_MAX]; /* what and why, NUL-terminated; empty without error */
 };
 
-/* Checks shape and version of a received request: 0, or a positive errno and *why (a static string).
- * Pure: no I/O; fuzzed. `fds` is how many descriptors came with it. */
+/* Checks shape and version of a received request: 0, or a positive errno and *why (a static
+ * string). Pure: no I/O; fuzzed. `fds` is how many descriptors came with it. */
 int wire_check_request(const void *bytes, size_t length, size_t fds, struct wire_request *out,
 		       const char **why);
 

@@ -1,5 +1,6 @@
-/* The worker: takes what the supervisor hands over, wires the rooms together, and serves until the file
- * system is unmounted or it is killed. Everything that must survive it lives in the state area. */
+/* The worker: takes what the supervisor hands over, wires the rooms together, and serves until the
+ * file system is unmounted or it is killed. Everything that must survive it lives in the state
+ * area. */
 #define FUSE_USE_VERSION 314
 #include "fs/worker.h"
 
@@ -28,8 +29,7 @@ _Static_assert(TRANSPORT_AREA_OFFSET + sizeof(struct transport_area) <= HANDOVER
 
 static _Noreturn void fatal(struct handover *h, const char *what, int rc)
 {
-	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what,
-		 strerror(-rc));
+	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what, strerror(-rc));
 	log_error("%s", h->live.fatal_reason);
 	_exit(WORKER_EXIT_FATAL);
 }
@@ -55,7 +55,8 @@ static bool can_pass_through(const struct handover *h, bool offered, const char 
 	*reason = "mounted by an ordinary user: registering backing files needs CAP_SYS_ADMIN";
 	if ((h->config.flags & HANDOVER_ROOTLESS) || !passthrough_permitted())
 		return false;
-	*reason = "the kernel does not offer FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH)";
+	*reason =
+	    "the kernel does not offer FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH)";
 	if (!offered)
 		return false;
 	*reason = "the kernel offers FUSE passthrough and we may use it";
@@ -101,8 +102,8 @@ static size_t inherited(const struct handover *h, struct core_bound_fd *out)
 
 	for (size_t i = 0; i < HANDOVER_MAX_BOUND; i++)
 		if (h->bound[i].id)
-			out[count++] = (struct core_bound_fd){.id = h->bound[i].id,
-							      .fd = h->bound[i].fd};
+			out[count++] =
+			    (struct core_bound_fd){.id = h->bound[i].id, .fd = h->bound[i].fd};
 	return count;
 }
 
@@ -111,23 +112,23 @@ static bool start_core(struct worker *worker)
 	struct handover *h = worker->handover;
 	struct core_bound_fd *bound = calloc(HANDOVER_MAX_BOUND, sizeof *bound);
 	struct core_config config = {
-		.tree_fd = HANDOVER_FD_TREE,
-		.notify_fd = worker->passthrough ? HANDOVER_FD_NOTIFY : -1,
-		.state_fd = HANDOVER_FD_STATE,
-		.state_offset = HANDOVER_STATE_OFFSET,
-		.limit = h->config.limit,
-		.temporary = h->config.lifetime == DEFAULT_LIFETIME_TEMPORARY,
-		.rootless = h->config.flags & HANDOVER_ROOTLESS,
-		.root_mode = h->config.root_mode,
-		.root_uid = h->config.root_uid,
-		.root_gid = h->config.root_gid,
-		.device_major = h->config.device_major,
-		.device_minor = h->config.device_minor,
-		.listener = {.name_gone = notify_name_gone,
-			     .hold = channel_hold,
-			     .drop = channel_drop,
-			     .context = worker},
-		.bound = bound,
+	    .tree_fd = HANDOVER_FD_TREE,
+	    .notify_fd = worker->passthrough ? HANDOVER_FD_NOTIFY : -1,
+	    .state_fd = HANDOVER_FD_STATE,
+	    .state_offset = HANDOVER_STATE_OFFSET,
+	    .limit = h->config.limit,
+	    .temporary = h->config.lifetime == DEFAULT_LIFETIME_TEMPORARY,
+	    .rootless = h->config.flags & HANDOVER_ROOTLESS,
+	    .root_mode = h->config.root_mode,
+	    .root_uid = h->config.root_uid,
+	    .root_gid = h->config.root_gid,
+	    .device_major = h->config.device_major,
+	    .device_minor = h->config.device_minor,
+	    .listener = {.name_gone = notify_name_gone,
+			 .hold = channel_hold,
+			 .drop = channel_drop,
+			 .context = worker},
+	    .bound = bound,
 	};
 	int rc;
 
@@ -142,8 +143,8 @@ static bool start_core(struct worker *worker)
 	free(bound);
 	if (rc < 0)
 		fatal(h, "cannot use the backing tree or the state area", rc);
-	worker->core_source = (struct loop_source){.fd = core_poll_fd(worker->core),
-						   .ready = core_ready};
+	worker->core_source =
+	    (struct loop_source){.fd = core_poll_fd(worker->core), .ready = core_ready};
 	rc = loop_add(worker->loop, &worker->core_source, EPOLLIN);
 	if (rc < 0)
 		fatal(h, "cannot watch the core", rc);
@@ -155,13 +156,13 @@ static bool start_core(struct worker *worker)
 static void start_control(struct worker *worker)
 {
 	struct control_config config = {
-		.loop = worker->loop,
-		.core = worker->core,
-		.listen_fd = HANDOVER_FD_CONTROL,
-		.device_major = worker->handover->config.device_major,
-		.device_minor = worker->handover->config.device_minor,
-		.status = status_text,
-		.context = worker,
+	    .loop = worker->loop,
+	    .core = worker->core,
+	    .listen_fd = HANDOVER_FD_CONTROL,
+	    .device_major = worker->handover->config.device_major,
+	    .device_minor = worker->handover->config.device_minor,
+	    .status = status_text,
+	    .context = worker,
 	};
 	int rc = control_create(&config, &worker->control);
 
@@ -208,8 +209,8 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 	loop_stop(worker->loop, WORKER_EXIT_UNMOUNTED);
 }
 
-/* Nobody else will notice an umount now. The socket is bound inside the mount and keeps its superblock: let
- * go of it, and /dev/fuse says the end. */
+/* Nobody else will notice an umount now. The socket is bound inside the mount and keeps its
+ * superblock: let go of it, and /dev/fuse says the end. */
 static void mounts_changed(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(source, struct worker, mounts_source);
@@ -234,7 +235,7 @@ static void channel_hangup(struct loop_source *source, uint32_t events)
 	log_warn("the supervisor is gone; serving without it");
 	loop_remove(worker->loop, source);
 	worker->mounts_source = (struct loop_source){
-		.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .ready = mounts_changed};
+	    .fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .ready = mounts_changed};
 	if (worker->mounts_source.fd >= 0)
 		loop_add(worker->loop, &worker->mounts_source, EPOLLPRI);
 }
@@ -251,9 +252,9 @@ static int watch_world(struct worker *worker)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGIO, SIG_IGN); /* a lease of ours broken in the instant we hold it */
 	worker->signal_source = (struct loop_source){
-		.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = signal_ready};
-	worker->channel_source = (struct loop_source){.fd = HANDOVER_FD_CHANNEL,
-						      .ready = channel_hangup};
+	    .fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = signal_ready};
+	worker->channel_source =
+	    (struct loop_source){.fd = HANDOVER_FD_CHANNEL, .ready = channel_hangup};
 	if (worker->signal_source.fd < 0)
 		return -errno;
 	rc = loop_add(worker->loop, &worker->signal_source, EPOLLIN);
@@ -263,20 +264,19 @@ static int watch_world(struct worker *worker)
 static int serve(struct worker *worker)
 {
 	const struct transport_hooks hooks = {
-		.decide = decide_mode,
-		.passthrough = mode_is_passthrough,
-		.begin = begin_request,
-		.raw = ops_raw,
-		.answered_init = answered_init,
-		.ended = file_system_ended,
-		.context = worker,
+	    .decide = decide_mode,
+	    .passthrough = mode_is_passthrough,
+	    .begin = begin_request,
+	    .raw = ops_raw,
+	    .answered_init = answered_init,
+	    .ended = file_system_ended,
+	    .context = worker,
 	};
 	struct handover *h = worker->handover;
 	struct transport_area *area = (void *)((char *)h + TRANSPORT_AREA_OFFSET);
 	bool answered = h->live.answered_init;
 	int rc = transport_create(HANDOVER_FD_FUSE, area, h->config.poll_usec, worker->loop,
-				  &ops_table, sizeof ops_table, worker, &hooks,
-				  &worker->transport);
+				  &ops_table, sizeof ops_table, worker, &hooks, &worker->transport);
 
 	if (rc < 0)
 		fatal(h, "cannot use /dev/fuse", rc);

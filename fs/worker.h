@@ -13,7 +13,8 @@ struct control;
 struct channel;
 
 struct worker {
-	struct transport *transport; /* first: transport.c finds itself through the session's userdata */
+	struct transport
+	    *transport; /* first: transport.c finds itself through the session's userdata */
 	struct core *core;
 	struct loop *loop;
 	struct control *control;

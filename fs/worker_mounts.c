@@ -19,8 +19,8 @@ bool mounts_has_device(int fd, uint32_t want_major, uint32_t want_minor)
 		return true;
 	}
 	while (!found && getline(&line, &size, file) > 0)
-		found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
-			major == want_major && minor == want_minor;
+		found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 && major == want_major &&
+			minor == want_minor;
 	fclose(file);
 	return found;
 }
