@@ -93,6 +93,7 @@ void backing_release(struct core *core, struct slot *slot); /* closes the backin
 
 /* --- lastview.c --- */
 bool lastview_wanted(const struct slot *slot);
+/* The object is opened: see its end. */
 void lastview_watch(struct core *core, struct slot *slot, int fd);
 /* Nothing holds the object any more: flushes it, ends it. */
 void lastview_gone(struct core *core, struct slot *slot);

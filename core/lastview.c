@@ -6,10 +6,6 @@
  * description is open. The last view's description is still counted in the instant of its event, so
  * a refused probe is tried again soon.
  *
- * The description that asks is kept while views are left: closing it would be an event like any
- * other, and we would wake ourselves for ever. Past PROBE_FDS_MAX such objects the rest is looked
- * at once a second.
- *
  * Only objects with something to do at their end are watched: temporary and file-backed ones. Plain
  * permanent memory costs no event at all.
  *
@@ -18,10 +14,9 @@
  * handle is still open, which makes no event: bound objects in use are looked at twice a second.
  *
  * Without passthrough FUSE sends RELEASE only after the last munmap: handles == 0 is the answer. */
-#include "core/internal.h"
+#include "core/probe.h"
 
 #include "core/inspect.h"
-#include "core/log.h"
 #include "core/sys.h"
 #include "core/util.h"
 
@@ -33,19 +28,8 @@
 /* Pauses between probes after a hint, nanoseconds; then the next hint is waited for. */
 static const uint64_t retry_ns[] = {50000,   100000,   200000,    400000,    1000000,
 				    5000000, 50000000, 200000000, 1000000000};
-#define PROBE_FDS_MAX     2048
 #define UNWATCHED_NS      1000000000ULL
 #define SCAN_FROM_ATTEMPT 6 /* 50 ms: a lease still refused may be somebody outside the mount */
-
-struct probe {
-	struct timer timer;
-	struct core *core;
-	uint64_t node;
-	unsigned attempt;
-	int fd; /* memory objects: what the lease is asked on; -1: none kept */
-	bool scanning;
-	bool again; /* a hint came while scanning */
-};
 
 struct scan {
 	struct job job;
@@ -54,13 +38,6 @@ struct scan {
 	ino_t ino;
 	uint32_t device_major, device_minor;
 	int views; /* 1, 0 or -errno */
-};
-
-struct probes {
-	struct map by_slot; /* index in table */
-	struct probe **table;
-	size_t capacity;
-	unsigned fds; /* kept in probes */
 };
 
 bool lastview_wanted(const struct slot *slot)
@@ -75,212 +52,10 @@ static bool by_release_alone(const struct core *core)
 	return !core->config.data.attach;
 }
 
-/* --- probes: at most one a slot --- */
-
-static struct probe *find_probe(struct core *core, struct slot *slot)
-{
-	uint32_t i;
-
-	if (!core->probes || !map_get(&core->probes->by_slot, state_index(&core->state, slot), &i))
-		return NULL;
-	return core->probes->table[i];
-}
-
-static void probe_fire(struct timer *timer);
-
-static int store_probe(struct probes *probes, uint32_t key, struct probe *probe)
-{
-	size_t i = 0;
-
-	while (i < probes->capacity && probes->table[i])
-		i++;
-	if (i == probes->capacity) {
-		size_t capacity = probes->capacity ? probes->capacity * 2 : 16;
-		struct probe **table =
-		    reallocarray(probes->table, capacity, sizeof(struct probe *));
-		if (!table)
-			return -ENOMEM;
-		memset(table + probes->capacity, 0,
-		       (capacity - probes->capacity) * sizeof(struct probe *));
-		probes->table = table;
-		probes->capacity = capacity;
-	}
-	probes->table[i] = probe;
-	return map_put(&probes->by_slot, key, (uint32_t)i);
-}
-
-static struct probe *get_probe(struct core *core, struct slot *slot)
-{
-	struct probe *probe = find_probe(core, slot);
-
-	if (probe)
-		return probe;
-	if (!core->probes)
-		core->probes = calloc(1, sizeof *core->probes);
-	probe = core->probes ? calloc(1, sizeof *probe) : NULL;
-	if (!probe)
-		return NULL;
-	*probe = (struct probe){.timer.fire = probe_fire,
-				.core = core,
-				.node = state_node(&core->state, slot),
-				.fd = -1};
-	if (store_probe(core->probes, state_index(&core->state, slot), probe) < 0) {
-		free(probe);
-		return NULL;
-	}
-	return probe;
-}
-
-static void drop_probe_fd(struct core *core, struct probe *probe)
-{
-	if (probe->fd < 0)
-		return;
-	close(probe->fd);
-	probe->fd = -1;
-	core->probes->fds--;
-}
-
-static void end_probe(struct core *core, struct slot *slot)
-{
-	uint32_t key = state_index(&core->state, slot), i;
-	struct probe *probe;
-
-	if (!core->probes || !map_get(&core->probes->by_slot, key, &i))
-		return;
-	probe = core->probes->table[i];
-	timers_cancel(&core->timers, &probe->timer);
-	drop_probe_fd(core, probe);
-	map_remove(&core->probes->by_slot, key);
-	core->probes->table[i] = NULL;
-	free(probe);
-}
-
-static void schedule(struct core *core, struct slot *slot, unsigned attempt, uint64_t delay_ns)
-{
-	struct probe *probe = get_probe(core, slot);
-
-	if (!probe) {
-		log_error("out of memory: the end of an object (inode %llu) may go unnoticed",
-			  (unsigned long long)slot->ino);
-		return;
-	}
-	probe->attempt = attempt;
-	timers_arm(&core->timers, &probe->timer, delay_ns);
-}
-
-/* --- the watch --- */
-
-#define WATCH_KEY(watch, k) ((uint64_t)(uint32_t)(watch) << 32 | (uint32_t)(k))
-
-/* Two objects bound to one file have one watch. */
-static int remember_watch(struct core *core, int watch, uint32_t index)
-{
-	uint32_t k = 0, other;
-
-	while (map_get(&core->by_watch, WATCH_KEY(watch, k), &other)) {
-		if (other == index)
-			return 0;
-		k++;
-	}
-	return map_put(&core->by_watch, WATCH_KEY(watch, k), index);
-}
-
-void lastview_watch(struct core *core, struct slot *slot, int fd)
-{
-	int watch;
-
-	if ((slot->flags & SLOT_WATCHED) || core->config.notify_fd < 0)
-		return;
-	watch = sys->watch_add(core->config.notify_fd, fd, IN_CLOSE);
-	if (watch >= 0 && remember_watch(core, watch, state_index(&core->state, slot)) == 0) {
-		slot->watch = watch;
-		slot->flags |= SLOT_WATCHED;
-		return;
-	}
-	log_warn(
-	    "no watch on an object's backing file (%s): its end is found by looking twice a second",
-	    strerror(watch < 0 ? -watch : ENOMEM));
-	schedule(core, slot, 0, IN_USE_PERIOD_NS);
-}
-
-/* Removes the slot from its watch; the watch itself, when it was the last on it. */
-static void unwatch(struct core *core, struct slot *slot)
-{
-	uint32_t index = state_index(&core->state, slot), mine = UINT32_MAX, last = 0, other;
-
-	if (!(slot->flags & SLOT_WATCHED))
-		return;
-	for (uint32_t k = 0; map_get(&core->by_watch, WATCH_KEY(slot->watch, k), &other); k++) {
-		if (other == index)
-			mine = k;
-		last = k;
-	}
-	if (mine != UINT32_MAX) {
-		map_get(&core->by_watch, WATCH_KEY(slot->watch, last), &other);
-		map_put(&core->by_watch, WATCH_KEY(slot->watch, mine), other);
-		map_remove(&core->by_watch, WATCH_KEY(slot->watch, last));
-		if (last == 0)
-			sys->watch_remove(core->config.notify_fd, slot->watch);
-	}
-	slot->flags &= ~(uint32_t)SLOT_WATCHED;
-}
-
-/* --- the question --- */
-
-/* Is fd's description the only one? 1, 0 or -errno */
-static int ask(const struct slot *slot, int fd)
-{
-	int rc = sys->lease(fd, F_WRLCK);
-
-	if (rc == -EAGAIN)
-		return 0;
-	if (rc < 0 && (slot->flags & SLOT_READ_ONLY))
-		rc = sys->lease(fd, F_RDLCK) < 0 ? rc : 0;
-	if (rc < 0)
-		return rc;
-	sys->lease(fd, F_UNLCK);
-	return 1;
-}
-
-/* A description of ours, and no other of ours: the id holds the one it was made from, and views and
- * handles do not need it. */
-static int open_to_ask(struct core *core, struct slot *slot)
-{
-	backing_release(core, slot);
-	fdcache_drop(&core->files, state_index(&core->state, slot));
-	return tree_open_inode(&core->tree, slot, O_RDWR);
-}
-
-int lastview_probe(struct core *core, struct slot *slot)
-{
-	struct probe *probe = find_probe(core, slot);
-	AUTO_CLOSE int fd = -1;
-
-	if (slot->flags & SLOT_BOUND) {
-		int bound = binding_descriptor(core, slot);
-		backing_release(core, slot);
-		return bound < 0 ? bound : ask(slot, bound);
-	}
-	if (probe && probe->fd >= 0) {
-		backing_release(core, slot);
-		fdcache_drop(&core->files, state_index(&core->state, slot));
-		return ask(slot, probe->fd);
-	}
-	fd = open_to_ask(core, slot);
-	if (fd < 0)
-		return fd;
-	if (probe && core->probes->fds < PROBE_FDS_MAX) {
-		core->probes->fds++;
-		probe->fd = steal_fd(&fd);
-		return ask(slot, probe->fd);
-	}
-	return ask(slot, fd);
-}
-
 void lastview_gone(struct core *core, struct slot *slot)
 {
-	end_probe(core, slot);
-	unwatch(core, slot);
+	probe_end(core, slot);
+	watch_drop(core, slot);
 	if (slot->flags & SLOT_USED) {
 		if (slot->flags & SLOT_BOUND)
 			flush_last_view(core, slot);
@@ -317,7 +92,7 @@ static void scan_done(struct job *job)
 	struct scan *scan = CONTAINER_OF(job, struct scan, job);
 	struct core *core = scan->core;
 	struct slot *slot = state_slot(&core->state, scan->node);
-	struct probe *probe = slot ? find_probe(core, slot) : NULL;
+	struct probe *probe = slot ? probe_find(core, slot) : NULL;
 	int views = scan->views;
 
 	free(scan);
@@ -331,11 +106,11 @@ static void scan_done(struct job *job)
 	if (views == 0)
 		views_gone_handle_open(core, slot);
 	if (slot->handles)
-		schedule(core, slot, 0, IN_USE_PERIOD_NS);
+		probe_schedule(core, slot, 0, IN_USE_PERIOD_NS);
 	else if (probe->again)
-		schedule(core, slot, 0, 0);
+		probe_schedule(core, slot, 0, 0);
 	else if (!(slot->flags & SLOT_WATCHED))
-		schedule(core, slot, probe->attempt, UNWATCHED_NS);
+		probe_schedule(core, slot, probe->attempt, UNWATCHED_NS);
 	probe->again = false;
 }
 
@@ -368,12 +143,12 @@ static void look_while_in_use(struct core *core, struct slot *slot, struct probe
 	int fd;
 
 	if (!(slot->flags & SLOT_BOUND) || (slot->flags & SLOT_READ_ONLY)) {
-		end_probe(core, slot);
+		probe_end(core, slot);
 		return;
 	}
 	fd = binding_descriptor(core, slot);
 	if (fd < 0 || (sys->dirty_pages(fd, &dirty) == 0 && dirty == 0))
-		schedule(core, slot, 0, IN_USE_PERIOD_NS);
+		probe_schedule(core, slot, 0, IN_USE_PERIOD_NS);
 	else
 		start_scan(core, slot, probe);
 }
@@ -384,7 +159,7 @@ static bool is_woken(const struct slot *slot, const struct probe *probe)
 	return (slot->flags & SLOT_WATCHED) && (probe->fd >= 0 || (slot->flags & SLOT_BOUND));
 }
 
-static void probe_fire(struct timer *timer)
+void lastview_probe_due(struct timer *timer)
 {
 	struct probe *probe = CONTAINER_OF(timer, struct probe, timer);
 	struct core *core = probe->core;
@@ -409,17 +184,17 @@ static void probe_fire(struct timer *timer)
 	else if (probe->attempt >= SCAN_FROM_ATTEMPT && (slot->flags & SLOT_BOUND))
 		start_scan(core, slot, probe);
 	else if (probe->attempt < ARRAY_SIZE(retry_ns))
-		schedule(core, slot, probe->attempt + 1, retry_ns[probe->attempt]);
+		probe_schedule(core, slot, probe->attempt + 1, retry_ns[probe->attempt]);
 	else if (!is_woken(slot, probe))
-		schedule(core, slot, probe->attempt, UNWATCHED_NS);
+		probe_schedule(core, slot, probe->attempt, UNWATCHED_NS);
 }
 
 void lastview_in_use(struct core *core, struct slot *slot)
 {
-	struct probe *probe = find_probe(core, slot);
+	struct probe *probe = probe_find(core, slot);
 
 	if (!probe || (!probe->timer.position && !probe->scanning))
-		schedule(core, slot, 0, IN_USE_PERIOD_NS);
+		probe_schedule(core, slot, 0, IN_USE_PERIOD_NS);
 }
 
 static void hint(struct core *core, struct slot *slot)
@@ -430,7 +205,7 @@ static void hint(struct core *core, struct slot *slot)
 		lastview_in_use(core, slot);
 		return;
 	}
-	probe = get_probe(core, slot);
+	probe = probe_get(core, slot);
 	if (!probe)
 		return;
 	/* Not kept a descriptor: this may be the event of our own last look. */
@@ -438,7 +213,7 @@ static void hint(struct core *core, struct slot *slot)
 		return;
 	probe->attempt = 0;
 	timers_cancel(&core->timers, &probe->timer);
-	probe_fire(&probe->timer);
+	lastview_probe_due(&probe->timer);
 }
 
 void lastview_handle_closed(struct core *core, struct slot *slot)
@@ -468,15 +243,20 @@ void lastview_made_temporary(struct core *core, struct slot *slot)
 	fd = file_descriptor(core, slot);
 	if (fd < 0)
 		return;
-	lastview_watch(core, slot, fd);
+	watch_add(core, slot, fd);
 	if (!slot->handles)
 		hint(core, slot);
 }
 
+void lastview_watch(struct core *core, struct slot *slot, int fd)
+{
+	watch_add(core, slot, fd);
+}
+
 void lastview_forget(struct core *core, struct slot *slot)
 {
-	end_probe(core, slot);
-	unwatch(core, slot);
+	probe_end(core, slot);
+	watch_drop(core, slot);
 }
 
 static void hint_all(struct core *core)
@@ -490,14 +270,14 @@ static void hint_all(struct core *core)
 
 static void hint_watch(struct core *core, int watch)
 {
-	uint32_t index, k = 0;
 	uint32_t found[64];
+	size_t count = watch_slots(core, watch, found, ARRAY_SIZE(found));
 
-	/* A hint may end the object and change the list: collect first. */
-	while (k < ARRAY_SIZE(found) && map_get(&core->by_watch, WATCH_KEY(watch, k), &index))
-		found[k++] = index;
-	for (uint32_t i = 0; i < k; i++)
+	/* A hint may end the object and change the list: collected first. */
+	for (size_t i = 0; i < count; i++)
 		hint(core, &core->state.slots[found[i]]);
+	if (count == ARRAY_SIZE(found))
+		hint_all(core);
 }
 
 void lastview_dispatch(struct core *core)
@@ -521,7 +301,7 @@ void lastview_resume(struct core *core)
 	for (uint32_t i = 2; i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
 		if (slot->flags & SLOT_WATCHED)
-			remember_watch(core, slot->watch, i);
+			watch_remember(core, slot->watch, i);
 	}
 	if (by_release_alone(core)) {
 		for (uint32_t i = 2; i < core->state.header->high; i++) {
@@ -533,18 +313,4 @@ void lastview_resume(struct core *core)
 		return;
 	}
 	hint_all(core);
-}
-
-void lastview_finish(struct core *core)
-{
-	if (!core->probes)
-		return;
-	for (size_t i = 0; i < core->probes->capacity; i++) {
-		if (core->probes->table[i])
-			drop_probe_fd(core, core->probes->table[i]);
-		free(core->probes->table[i]);
-	}
-	free(core->probes->table);
-	map_finish(&core->probes->by_slot);
-	free(core->probes);
 }

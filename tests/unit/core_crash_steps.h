@@ -32,21 +32,19 @@ void prepare_linked(struct fixture *f);
 void prepare_two(struct fixture *f);
 void nothing(struct fixture *f);
 
-#define BY_HANDLE(what, prepare, act, check)                                                       \
+#define CRASH_STEPS(p, a, c) .prepare = (p), .act = (a), .check = (c)
+#define BY_HANDLE(what, p, a, c)                                                                   \
 	{                                                                                          \
-		.name = what, .passthrough = true, .prepare = prepare, .act = act, .check = check  \
+		.name = what, .passthrough = true, CRASH_STEPS(p, a, c)                            \
 	}
-#define BY_PLACE(what, prepare, act, check)                                                        \
+#define BY_PLACE(what, p, a, c)                                                                    \
 	{                                                                                          \
-		.name = what ", by place", .rootless = true, .prepare = prepare, .act = act,       \
-		.check = check                                                                     \
+		.name = what ", by place", .rootless = true, CRASH_STEPS(p, a, c)                  \
 	}
-#define BOTH_TREES(what, prepare, act, check)                                                      \
-	BY_HANDLE(what, prepare, act, check), BY_PLACE(what, prepare, act, check)
-#define TWICE(what, how, prepare, act, check)                                                      \
+#define BOTH_TREES(what, p, a, c) BY_HANDLE(what, p, a, c), BY_PLACE(what, p, a, c)
+#define TWICE(what, how, p, a, c)                                                                  \
 	{                                                                                          \
-		.name = what, .passthrough = true, .second = how, .prepare = prepare, .act = act,  \
-		.check = check                                                                     \
+		.name = what, .passthrough = true, .second = how, CRASH_STEPS(p, a, c)             \
 	}
 
 /* A main() of such cases: those whose name contains `only`, or all. */
