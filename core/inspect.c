@@ -28,6 +28,8 @@ struct scan {
 	size_t key_length;
 	char *buffer;
 	size_t unreadable;
+	bool has_maps; /* the process being read has any */
+	pid_t reader;  /* whose /proc entries speak for it: itself, or one of its threads */
 	/* Called for each view; a result other than 0 ends the scan. */
 	int (*found)(struct scan *scan, pid_t pid, const struct view *view);
 	int (*process_done)(struct scan *scan, int proc_fd, pid_t pid);
@@ -102,6 +104,7 @@ static int scan_maps(struct scan *scan, pid_t pid, int fd)
 			continue;
 		if (got <= 0)
 			return got < 0 ? -errno : 0;
+		scan->has_maps = true;
 		used += (size_t)got;
 		last = memrchr(scan->buffer, '\n', used);
 		if (!last) {
@@ -122,15 +125,55 @@ static bool is_gone(int error)
 	return error == -ENOENT || error == -ESRCH;
 }
 
-static int scan_process(struct scan *scan, int proc_fd, pid_t pid)
+static int scan_maps_of(struct scan *scan, int proc_fd, pid_t pid)
 {
 	AUTO_CLOSE int fd = -1;
 	char path[32];
+
+	snprintf(path, sizeof path, "%d/maps", scan->reader);
+	fd = neg_errno(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
+	scan->has_maps = false;
+	return fd < 0 ? fd : scan_maps(scan, pid, fd);
+}
+
+/* A process whose first thread called pthread_exit(3) looks like a zombie, and its other threads
+ * map and hold all the same. 0: it has none. */
+static pid_t other_thread(int proc_fd, pid_t pid)
+{
+	AUTO_CLOSE int fd = -1;
+	char path[32];
+	struct dirent *entry;
+	struct stat st;
+	pid_t found = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%d/task", pid);
+	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink <= 3) /* ".", ".." and one thread */
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir)
+		return 0;
+	fd = -1;
+	while (!found && (entry = readdir(dir)))
+		if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != pid)
+			found = (pid_t)atoi(entry->d_name);
+	closedir(dir);
+	return found;
+}
+
+static int scan_process(struct scan *scan, int proc_fd, pid_t pid)
+{
 	int rc;
 
-	snprintf(path, sizeof path, "%d/maps", pid);
-	fd = neg_errno(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
-	rc = fd < 0 ? fd : scan_maps(scan, pid, fd);
+	scan->reader = pid;
+	rc = scan_maps_of(scan, proc_fd, pid);
+	if (!rc && !scan->has_maps) {
+		pid_t thread = other_thread(proc_fd, pid);
+		scan->reader = thread ? thread : pid;
+		if (thread)
+			rc = scan_maps_of(scan, proc_fd, pid);
+	}
 	if (rc == -EACCES || rc == -EPERM) {
 		scan->unreadable++;
 		return 0;
@@ -271,7 +314,7 @@ static int finish_process(struct scan *scan, int proc_fd, pid_t pid)
 	int rc = 0;
 
 	if (scan->handles)
-		rc = inspect_handles_scan(scan->handles, proc_fd, pid, add_handle, &ctx);
+		rc = inspect_handles_scan(scan->handles, proc_fd, scan->reader, add_handle, &ctx);
 	if (scan->holder) {
 		read_status(proc_fd, scan->holder);
 		read_command(proc_fd, scan->holder);

@@ -11,15 +11,15 @@
 enum { INSPECT_READ = 1, INSPECT_WRITE = 2, INSPECT_EXEC = 4, INSPECT_PRIVATE = 8 };
 
 struct inspect_use {
-	bool view;	   /* else a handle */
-	int fd;		   /* handles */
-	unsigned access;   /* INSPECT_* */
+	bool view;                   /* else a handle */
+	int fd;                      /* handles */
+	unsigned access;             /* INSPECT_* */
 	uint64_t start, end, offset; /* views: addresses, and offset in the object, bytes */
 };
 
 struct inspect_holder {
 	pid_t pid, ns_pid; /* ns_pid: as the process itself sees it (innermost pid namespace) */
-	uid_t uid;	   /* real uid */
+	uid_t uid;         /* real uid */
 	char command[64];
 	struct inspect_use *uses;
 	size_t count;
@@ -32,13 +32,15 @@ struct inspect_result {
 	size_t unreadable; /* processes whose maps could not be read */
 };
 
-/* dev/ino as stat(2) gives them for the file under the mount. Handles (fds) are looked for only with
- * want_handles. 0 or -errno; out is initialised either way; inspect_finish() frees it.
- * Must never send a request to the file system it inspects (the worker itself calls this): handles are
- * recognised by /proc/PID/fdinfo ("ino:", "mnt_id:" resolved through /proc/PID/mountinfo), never by stat. */
+/* dev/ino as stat(2) gives them for the file under the mount. Handles (fds) are looked for only
+ * with want_handles. 0 or -errno; out is initialised either way; inspect_finish() frees it. Must
+ * never send a request to the file system it inspects (the worker itself calls this): handles are
+ * recognised by /proc/PID/fdinfo ("ino:", "mnt_id:" resolved through /proc/PID/mountinfo), never by
+ * stat. */
 int inspect_scan(uint32_t dev_major, uint32_t dev_minor, ino_t ino, bool want_handles,
 		 struct inspect_result *out);
-/* Only: is there any view reaching beyond `size` bytes of the object? 1, 0 or -errno. Stops at the first. */
+/* Only: is there any view reaching beyond `size` bytes of the object? 1, 0 or -errno. Stops at the
+ * first. */
 int inspect_has_view_beyond(uint32_t dev_major, uint32_t dev_minor, ino_t ino, uint64_t size);
 void inspect_finish(struct inspect_result *result);
 

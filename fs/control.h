@@ -9,8 +9,9 @@ struct control;
 struct core;
 struct loop;
 
-#define CONTROL_MAX_CLIENTS 512 /* one more is accepted and closed at once with EMFILE in a reply  \
-				 */
+#define CONTROL_MAX_CLIENTS                                                                        \
+	512 /* one more is accepted and closed at once with EMFILE in a reply                      \
+	     */
 
 struct control_config {
 	struct loop *loop;

@@ -74,7 +74,8 @@ static void storm_of_kills(void **state)
 	for (int i = 0; i < STORM_LOADS; i++)
 		pids[i] = sys_fork(sys, storm_load_run, &loads[i]);
 	sys_start_killer(sys, 15, 30);
-	while (all_alive(pids) && !sys->reference && sys_status_number(sys, "restarts") < KILLS)
+	while (all_alive(pids) && (sys->reference ? storm->rounds[0] < 2000
+						  : sys_status_number(sys, "restarts") < KILLS))
 		usleep(20000);
 	unsigned kills = sys_stop_killer(sys);
 	storm->stop = 1;

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -317,7 +318,7 @@ static int stride(void)
 	if (wanted && atoi(wanted) > 0)
 		return atoi(wanted);
 #ifdef __SANITIZE_ADDRESS__
-	return 5;
+	return 12;
 #else
 	return 1;
 #endif
@@ -328,7 +329,7 @@ static int try_all(const struct crash_case *c, struct point before, int *tried)
 	static struct point points[MAX_POINTS];
 	int wrong = 0, count = all_points(c, before, points);
 
-	for (int i = (int)(strlen(c->name) % (size_t)stride()); i < count; i += stride()) {
+	for (int i = (int)strlen(c->name) % MIN(stride(), count); i < count; i += stride()) {
 		wrong += try_point(c, before, points[i]);
 		++*tried;
 	}
@@ -343,7 +344,7 @@ static int try_twice(const struct crash_case *c, int *tried)
 
 	first.second = ONCE;
 	count = all_points(&first, (struct point){0, 0}, firsts);
-	for (int i = count / 4; i < count; i += count / 4 + stride())
+	for (int i = count / 4; i < count; i += count / 4 + stride() - 1)
 		wrong += try_all(c, firsts[i], tried);
 	return wrong;
 }
@@ -384,7 +385,7 @@ void crash_run(const struct crash_case *c)
 	alarm(0);
 	sched_setaffinity(0, sizeof cpus, &cpus);
 	print_message("%s: %d kills\n", c->name, tried);
-	assert_true(tried > 1);
+	assert_true(tried > 0);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(open_fds(), before);
 }

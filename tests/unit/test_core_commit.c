@@ -192,7 +192,7 @@ static void sum_returns_to_zero(void **state)
 	unsigned random = 5;
 	char name[16];
 
-	for (int step = 0; step < 4000; step++) {
+	for (int step = 0; step < 1200; step++) {
 		unsigned i = (unsigned)rand_r(&random) % ARRAY_SIZE(nodes);
 		uint64_t size = (uint64_t)rand_r(&random) % (3 * MIB);
 
@@ -207,7 +207,7 @@ static void sum_returns_to_zero(void **state)
 			forget_node(f, nodes[i], 1);
 			nodes[i] = 0;
 		}
-		if (step % 500 == 0)
+		if (step % 200 == 0)
 			fixture_restart(f);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(nodes); i++) {

@@ -416,6 +416,151 @@ static void reads_long_maps(void **state)
 	end(pid);
 }
 
+/* How many processes that user cannot look at; negative: no answer. */
+static int unreadable_for(uid_t uid)
+{
+	struct inspect_result result;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (setresuid(uid, uid, uid) ||
+		    inspect_scan(major(box.st.st_dev), minor(box.st.st_dev), box.st.st_ino, true,
+				 &result))
+			_exit(255);
+		_exit((int)result.unreadable);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) == 255)
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+/* Ends at once and is not waited for. */
+static bool make_zombie(void)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	return pid > 0 && !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+}
+
+/* As process 1 of a namespace: nobody else comes and goes. Returns the line that is wrong. */
+static int count_unreadable(void)
+{
+	pid_t pid;
+
+	if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("proc", "/proc", "proc", 0, NULL))
+		return __LINE__;
+	if (unreadable_for(0) != 0 || unreadable_for(65534) != 1) /* process 1 */
+		return __LINE__;
+	if (!make_zombie() || unreadable_for(0) != 0 || unreadable_for(65534) != 1)
+		return __LINE__;
+	pid = fork();
+	if (!pid)
+		sleep_forever(NULL);
+	if (unreadable_for(0) != 0 || unreadable_for(65534) != 2)
+		return __LINE__;
+	end(pid);
+	return unreadable_for(65534) == 1 ? 0 : __LINE__;
+}
+
+static void counts_the_living_as_unreadable_not_zombies(void **state)
+{
+	int wrong = -1, result[2];
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(pipe2(result, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		if (unshare(CLONE_NEWPID | CLONE_NEWNS))
+			_exit(1);
+		pid = fork();
+		if (!pid) {
+			alarm(60);
+			wrong = count_unreadable();
+			_exit(write(result[1], &wrong, sizeof wrong) != sizeof wrong);
+		}
+		waitpid(pid, NULL, 0);
+		_exit(0);
+	}
+	close(result[1]);
+	assert_int_equal(read(result[0], &wrong, sizeof wrong), sizeof wrong);
+	assert_int_equal(wrong, 0);
+	close(result[0]);
+	waitpid(pid, NULL, 0);
+}
+
+/* The process's first thread is gone, and another one maps and holds. */
+static void *map_and_stay(void *ready)
+{
+	int fd = open_file(O_RDWR);
+
+	map_or_exit(fd, PROT_READ | PROT_WRITE, MAP_SHARED, 0, 2);
+	while (write(*(int *)ready, "", 1) != 1)
+		;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int leaderless_ready[2];
+
+static void lead_no_more(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, map_and_stay, &leaderless_ready[1]))
+		_exit(4);
+	pthread_exit(NULL);
+}
+
+static bool is_zombie(pid_t pid)
+{
+	char path[32], line[512] = "";
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(line, sizeof line, file));
+	fclose(file);
+	return strstr(line, ") Z ") != NULL;
+}
+
+static void sees_processes_without_a_first_thread(void **state)
+{
+	struct inspect_result result;
+	pid_t pid;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(leaderless_ready, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid)
+		lead_no_more();
+	assert_int_equal(read(leaderless_ready[0], &byte, 1), 1);
+	while (!is_zombie(pid)) /* alarm() ends a test in which it never is */
+		sched_yield();
+	scan(true, &result);
+	assert_int_equal(result.views, 1);
+	assert_int_equal(result.handles, 1);
+	assert_int_equal(result.holders[0].pid, pid);
+	inspect_finish(&result);
+	assert_int_equal(inspect_has_view_beyond(major(box.st.st_dev), minor(box.st.st_dev),
+						 box.st.st_ino, PAGE_BYTES),
+			 1);
+	end(pid);
+	close(leaderless_ready[0]);
+	close(leaderless_ready[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +575,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(sees_handles_of_other_mount_namespaces, setup,
 					    teardown),
 	    cmocka_unit_test_setup_teardown(reads_long_maps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sees_processes_without_a_first_thread, setup, teardown),
+	    cmocka_unit_test_setup_teardown(counts_the_living_as_unreadable_not_zombies, setup,
+					    teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
