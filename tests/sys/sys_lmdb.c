@@ -147,13 +147,15 @@ static uint64_t steps_done(struct writers *writers)
 static void run_environment(struct sys *sys, unsigned flags, bool kill_worker)
 {
 	struct writers writers = {.sys = sys, .flags = flags, .write = write_records};
-	char entries[64], path[300];
+	char entries[64], path[300], lock_file[320];
 	unsigned restarts;
 
 	sys_time_limit(sys, 120);
 	sys_mount(sys, "size=1g");
 	snprintf(path, sizeof path, "%s", sys_path(sys, "lmdb"));
 	writers.path = path;
+	snprintf(lock_file, sizeof lock_file, "%s/lock.mdb", path);
+	writers.lock_file = lock_file;
 	assert_int_equal(mkdir(path, 0755), 0);
 	if (kill_worker)
 		sys_start_killer(sys, 20, 200);
@@ -162,6 +164,9 @@ static void run_environment(struct sys *sys, unsigned flags, bool kill_worker)
 	snprintf(entries, sizeof entries, "Entries: %lu", check_records(&writers));
 	sys_say("%lu steps, %u writers and %u workers killed", steps_done(&writers), writers.kills,
 		restarts);
+	if (writers.wakes)
+		sys_say("%u times the kernel had left a waiter of a dead owner asleep",
+			writers.wakes);
 	if (kill_worker && !sys->reference)
 		assert_true(restarts > 5);
 	assert_int_equal(sys_shell(sys, "mdb_stat -ef %s", path), 0);

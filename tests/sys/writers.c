@@ -1,5 +1,7 @@
 #include "tests/sys/writers.h"
 
+#include "tests/sys/waker.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +37,14 @@ static void nap(unsigned ms)
 void writers_run(struct writers *writers, double seconds)
 {
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
+	struct waker waker = {0};
 	pid_t pids[WRITERS];
 
 	writers->shared = mmap(NULL, sizeof *writers->shared, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(writers->shared != MAP_FAILED);
+	if (writers->lock_file)
+		waker_start(&waker, writers->shared, writers->lock_file);
 	for (unsigned i = 0; i < WRITERS; i++)
 		pids[i] = start_writer(writers, i);
 	while (clock_ns(CLOCK_MONOTONIC) < until) {
@@ -54,6 +59,8 @@ void writers_run(struct writers *writers, double seconds)
 	writers->shared->stop = true;
 	for (unsigned i = 0; i < WRITERS; i++)
 		assert_int_equal(sys_wait(writers->sys, pids[i]), 0);
+	if (waker.pid)
+		writers->wakes = waker_stop(&waker);
 }
 
 void writers_finish(struct writers *writers)

@@ -19,6 +19,8 @@ struct writers {
 	unsigned flags; /* the test's own */
 	struct writers_shared *shared;
 	unsigned kills;
+	const char *lock_file; /* with robust mutexes in it, or NULL: see waker.h */
+	unsigned wakes;        /* how often somebody had to be woken there */
 	/* Runs in a process: works until shared->stop, then returns 0. After a kill the next one
 	 * starts with done[which] as the last one left it: the step after that may have been done
 	 * too. */
