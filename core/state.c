@@ -22,8 +22,13 @@ static size_t places_offset(void)
 
 static void apply_log(struct state_header *h)
 {
-	for (uint32_t i = 0; i < h->log_count; i++)
-		memcpy((char *)h + h->log[i].offset, &h->log[i].value, h->log[i].width);
+	for (uint32_t i = 0; i < h->log_count; i++) {
+		void *field = (char *)h + h->log[i].offset;
+		if (h->log[i].width == sizeof(uint64_t))
+			*(uint64_t *)field = h->log[i].value;
+		else
+			*(uint32_t *)field = (uint32_t)h->log[i].value;
+	}
 	atomic_signal_fence(memory_order_seq_cst);
 	h->log_count = 0;
 }
@@ -77,7 +82,8 @@ void state_stage(struct state *state, volatile void *field, size_t width, uint64
 {
 	struct state_header *h = state->header;
 
-	if (state->staged == STATE_LOG_WORDS)
+	if (state->staged == STATE_LOG_WORDS ||
+	    (width != sizeof(uint32_t) && width != sizeof(uint64_t)))
 		abort();
 	h->log[state->staged].offset = (uint64_t)((volatile char *)field - (volatile char *)h);
 	h->log[state->staged].value = value;

@@ -27,7 +27,7 @@
 #include <sys/types.h>
 
 #define STATE_MAX_SLOTS  (1U << 22)
-#define STATE_RECORDS    1024U
+#define STATE_RECORDS    256U
 #define STATE_LOG_WORDS  32U
 #define STATE_HANDLE_MAX 32U
 #define STATE_NAME_MAX   255U

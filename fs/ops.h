@@ -50,8 +50,6 @@ void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name);
 /* ops_file.c */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);
-void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
-void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_write(fuse_req_t req, fuse_ino_t node, const char *bytes, size_t size, off_t offset,
 	      struct fuse_file_info *fi);

@@ -13,23 +13,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	reply_create(req, rc, &entry, &opened);
 }
 
-void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
-{
-	struct core_opened opened;
-	int rc = core_open(core_of(req), node, fi->flags, &opened);
-
-	reply_open(req, rc, &opened);
-}
-
-void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
-{
-	struct core *core = core_of(req);
-	int flags = fi->flags;
-
-	core_release(core, node, flags);
-	reply_error(req, 0);
-}
-
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	(void)fi;

@@ -22,12 +22,48 @@ static void op_tmpfile(struct worker *worker, const struct fuse_in_header *in,
 	transport_answer(worker->transport, in, rc, bytes, size);
 }
 
+static void op_raw_open(struct worker *worker, const struct fuse_in_header *in,
+			const struct fuse_open_in *arg)
+{
+	char bytes[REPLY_OPEN_MAX];
+	struct core_opened opened;
+	size_t size = 0;
+	int rc = core_open(worker->core, in->nodeid, (int)arg->flags, &opened);
+
+	if (rc == 0)
+		size = reply_open_bytes(bytes, &opened);
+	transport_answer(worker->transport, in, rc, bytes, size);
+}
+
+static void op_raw_release(struct worker *worker, const struct fuse_in_header *in,
+			   const struct fuse_release_in *arg)
+{
+	core_release(worker->core, in->nodeid, (int)arg->flags);
+	transport_answer(worker->transport, in, 0, NULL, 0);
+}
+
 bool ops_raw(void *context, const void *request, size_t length)
 {
 	const struct fuse_in_header *in = request;
+	size_t room = length - sizeof *in;
 
-	if (in->opcode != FUSE_TMPFILE || length < sizeof *in + sizeof(struct fuse_create_in))
+	switch (in->opcode) {
+	case FUSE_TMPFILE:
+		if (room < sizeof(struct fuse_create_in))
+			return false;
+		op_tmpfile(context, in, (const void *)(in + 1));
+		return true;
+	case FUSE_OPEN:
+		if (room < sizeof(struct fuse_open_in))
+			return false;
+		op_raw_open(context, in, (const void *)(in + 1));
+		return true;
+	case FUSE_RELEASE:
+		if (room < sizeof(struct fuse_release_in))
+			return false;
+		op_raw_release(context, in, (const void *)(in + 1));
+		return true;
+	default:
 		return false;
-	op_tmpfile(context, in, (const void *)(in + 1));
-	return true;
+	}
 }

@@ -1,4 +1,5 @@
-/* Requests that libfuse 3.14 does not know: answered without it. */
+/* Requests answered without libfuse: one that 3.14 does not know, and the two that a caller waits
+ * for most, where its bookkeeping of requests in flight would be felt. */
 #ifndef MAPPINGFS_FS_OPS_RAW_H
 #define MAPPINGFS_FS_OPS_RAW_H
 

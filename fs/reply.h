@@ -14,10 +14,11 @@ void reply_entry(fuse_req_t req, int error, const struct core_entry *entry);
 void reply_lookup(fuse_req_t req, int error,
 		  const struct core_entry *entry); /* ENOENT may be kept */
 void reply_attr(fuse_req_t req, int error, const struct stat *st, double timeout);
-void reply_open(fuse_req_t req, int error, const struct core_opened *opened);
 void reply_create(fuse_req_t req, int error, const struct core_entry *entry,
 		  const struct core_opened *opened);
-/* The answer's bytes for a request libfuse does not know. Returns their length. */
+/* The answers' bytes for requests that go past libfuse. Return their length. */
+#define REPLY_OPEN_MAX 16
+size_t reply_open_bytes(void *buffer, const struct core_opened *opened);
 #define REPLY_CREATE_MAX 160
 size_t reply_create_bytes(void *buffer, const struct core_entry *entry,
 			  const struct core_opened *opened);

@@ -230,12 +230,17 @@ void transport_answer(struct transport *t, const void *request, int error, const
 		      size_t length)
 {
 	const struct fuse_in_header *in = request;
-	struct fuse_out_header out = {.len = (uint32_t)(sizeof out + (error ? 0 : length)),
-				      .error = error,
-				      .unique = in->unique};
-	struct iovec iov[] = {{&out, sizeof out}, {(void *)(uintptr_t)body, length}};
+	struct {
+		struct fuse_out_header header;
+		uint8_t body[SMALL_ANSWER - sizeof(struct fuse_out_header)];
+	} out;
+	size_t total = sizeof out.header + (error ? 0 : length);
 
-	if (writev(t->source.fd, iov, error ? 1 : 2) < 0 && errno != ENOENT)
+	out.header =
+	    (struct fuse_out_header){.len = (uint32_t)total, .error = error, .unique = in->unique};
+	if (!error && length)
+		memcpy(out.body, body, length);
+	if (write(t->source.fd, &out, total) < 0 && errno != ENOENT)
 		log_error("an answer was not taken: %m");
 }
 

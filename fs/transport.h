@@ -48,7 +48,7 @@ void transport_destroy(struct transport *transport);
 /* Takes up where a former worker stood, if there was one. */
 int transport_resume(struct transport *transport, bool init_was_answered);
 struct fuse_session *transport_session(struct transport *transport);
-/* Answers a raw request. error: 0 or -errno; body only without error. */
+/* Answers a raw request. error: 0 or -errno; body, at most 240 bytes, only without error. */
 void transport_answer(struct transport *transport, const void *request, int error, const void *body,
 		      size_t length);
 
