@@ -26,8 +26,10 @@ static void apply_log(struct state_header *h)
 		void *field = (char *)h + h->log[i].offset;
 		if (h->log[i].width == sizeof(uint64_t))
 			*(uint64_t *)field = h->log[i].value;
-		else
+		else if (h->log[i].width == sizeof(uint32_t))
 			*(uint32_t *)field = (uint32_t)h->log[i].value;
+		else
+			memcpy(field, &h->log[i].value, h->log[i].width);
 	}
 	atomic_signal_fence(memory_order_seq_cst);
 	h->log_count = 0;
@@ -82,8 +84,7 @@ void state_stage(struct state *state, volatile void *field, size_t width, uint64
 {
 	struct state_header *h = state->header;
 
-	if (state->staged == STATE_LOG_WORDS ||
-	    (width != sizeof(uint32_t) && width != sizeof(uint64_t)))
+	if (state->staged == STATE_LOG_WORDS)
 		abort();
 	h->log[state->staged].offset = (uint64_t)((volatile char *)field - (volatile char *)h);
 	h->log[state->staged].value = value;
