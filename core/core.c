@@ -121,6 +121,7 @@ static int first_start(struct core *core)
 
 static int later_start(struct core *core)
 {
+	state_save_in_hand(&core->state);
 	recover_attach(core);
 	binding_recover(core);
 	int rc = slots_rebuild(core);
@@ -214,23 +215,31 @@ void core_request_uid(struct core *core, uid_t uid)
 	core->request_uid = uid;
 }
 
-void core_request(struct core *core, uint64_t unique, bool resent)
+static void begin_record(struct core *core, uint64_t unique)
 {
 	struct request_record *record = state_record(&core->state, unique);
-	bool known = resent && record->unique == unique && record->phase != RECORD_NONE;
 
 	core->record = record;
-	core->forget_index = 0;
-	core->resent_done = known && record->phase == RECORD_DONE;
-	core->resent_started = known && !core->resent_done;
-	if (known)
-		return;
 	record->phase = RECORD_NONE;
 	atomic_signal_fence(memory_order_seq_cst);
 	record->unique = unique;
 	record->before = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	record->phase = RECORD_STARTED;
+	atomic_signal_fence(memory_order_seq_cst);
+	*(volatile uint64_t *)&core->state.header->in_hand = unique;
+}
+
+void core_request(struct core *core, uint64_t unique, bool resent)
+{
+	struct request_record *record = resent ? state_saved(&core->state, unique) : NULL;
+
+	core->forget_index = 0;
+	core->resent_done = record && record->phase == RECORD_DONE;
+	core->resent_started = record && !core->resent_done;
+	core->record = record;
+	if (!record)
+		begin_record(core, unique);
 }
 
 bool core_replayed(struct core *core, int *error, uint64_t *node)

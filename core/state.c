@@ -132,3 +132,27 @@ struct request_record *state_record(struct state *state, uint64_t unique)
 {
 	return &state->header->records[(unique >> 1) % STATE_RECORDS];
 }
+
+struct request_record *state_saved(struct state *state, uint64_t unique)
+{
+	for (uint32_t i = 0; i < STATE_SAVED; i++) {
+		struct request_record *record = &state->header->saved[i];
+		if (record->unique == unique && record->phase != RECORD_NONE)
+			return record;
+	}
+	return NULL;
+}
+
+void state_save_in_hand(struct state *state)
+{
+	struct state_header *h = state->header;
+	struct request_record *record = state_record(state, h->in_hand);
+
+	/* Saved before: that copy has gone on since. */
+	if (record->unique != h->in_hand || record->phase == RECORD_NONE ||
+	    state_saved(state, h->in_hand))
+		return;
+	h->saved[h->saved_next % STATE_SAVED] = *record;
+	atomic_signal_fence(memory_order_seq_cst);
+	*(volatile uint32_t *)&h->saved_next = h->saved_next + 1;
+}

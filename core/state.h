@@ -28,6 +28,7 @@
 
 #define STATE_MAX_SLOTS  (1U << 22)
 #define STATE_RECORDS    256U
+#define STATE_SAVED      64U
 #define STATE_LOG_WORDS  32U
 #define STATE_HANDLE_MAX 32U
 #define STATE_NAME_MAX   255U
@@ -104,6 +105,11 @@ struct state_header {
 		uint64_t width;
 	} log[STATE_LOG_WORDS];
 	struct request_record records[STATE_RECORDS];
+	/* The request a worker died with is sent again, but others may be read before it, and take
+	 * its place among the records: it is put by first. */
+	uint64_t in_hand; /* unique of the newest request begun */
+	uint32_t saved_next;
+	struct request_record saved[STATE_SAVED];
 };
 
 struct state {
@@ -132,5 +138,9 @@ uint64_t state_node(const struct state *state, const struct slot *slot);
 uint32_t state_index(const struct state *state, const struct slot *slot);
 
 struct request_record *state_record(struct state *state, uint64_t unique);
+/* For a new worker, before its first request. */
+void state_save_in_hand(struct state *state);
+/* The record of a request that a former worker died with; NULL: not one of those. */
+struct request_record *state_saved(struct state *state, uint64_t unique);
 
 #endif
