@@ -151,6 +151,29 @@ static void records_by_unique(void **state)
 				     state_record(&box->state, 1000 + 2 * i));
 }
 
+/* Requests read before the one that is sent again may take its place among the records. */
+static void request_in_hand_is_put_by(void **state)
+{
+	struct box *box = *state;
+	struct state *s = &box->state;
+	struct request_record *record = state_record(s, 42);
+
+	assert_null(state_saved(s, 42));
+	*record = (struct request_record){.unique = 42, .node = 7, .phase = RECORD_DONE};
+	s->header->in_hand = 42;
+	state_save_in_hand(s);
+	*record = (struct request_record){.unique = 42 + 2 * STATE_RECORDS};
+	assert_non_null(state_saved(s, 42));
+	assert_int_equal(state_saved(s, 42)->node, 7);
+	assert_int_equal(state_saved(s, 42)->phase, RECORD_DONE);
+
+	/* The next worker dies before it begins another: what was put by has gone on and stays. */
+	*record = (struct request_record){.unique = 42, .node = 8, .phase = RECORD_STARTED};
+	state_save_in_hand(s);
+	assert_int_equal(state_saved(s, 42)->node, 7);
+	assert_int_equal(s->header->saved_next, 1);
+}
+
 /* Only what is used takes memory. */
 static void area_is_sparse(void **state)
 {
@@ -167,9 +190,10 @@ static void area_is_sparse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(fresh_until_ready), TEST(staged_changes_nothing), TEST(commit_keeps_to_its_fields),
-	    TEST(log_is_redone),     TEST(nodes_and_generations),  TEST(records_by_unique),
-	    TEST(area_is_sparse),
+	    TEST(fresh_until_ready),          TEST(staged_changes_nothing),
+	    TEST(commit_keeps_to_its_fields), TEST(log_is_redone),
+	    TEST(nodes_and_generations),      TEST(records_by_unique),
+	    TEST(request_in_hand_is_put_by),  TEST(area_is_sparse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
