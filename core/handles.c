@@ -207,8 +207,7 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 	fdcache_put(&core->files, state_index(&core->state, slot), fd);
 	rc = prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
-		STAGE(&core->state, slot->lookups, slot->lookups);
-		state_commit(&core->state);
+		state_abandon(&core->state);
 		slot_consider_free(core, slot);
 		return rc;
 	}
@@ -283,10 +282,15 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
 		rc = slot_acquire(core, fd, 0, "", &st, true, &slot);
-	if (rc == 0)
-		rc = tree_orphan_adopt(&core->tree, state_node(&core->state, slot), fd);
 	if (rc < 0) {
 		close(fd);
+		return rc;
+	}
+	rc = tree_orphan_adopt(&core->tree, state_node(&core->state, slot), fd);
+	if (rc < 0) {
+		close(fd);
+		state_abandon(&core->state);
+		slot_consider_free(core, slot);
 		return rc;
 	}
 	slot->flags |= SLOT_ORPHAN;

@@ -264,7 +264,7 @@ static void hint_all(struct core *core)
 	for (uint32_t i = 2; i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
 		if (slot->lookups && (slot->flags & SLOT_USED) && lastview_wanted(slot))
-			hint(core, slot);
+			lastview_handle_closed(core, slot);
 	}
 }
 
@@ -302,15 +302,6 @@ void lastview_resume(struct core *core)
 		struct slot *slot = &core->state.slots[i];
 		if (slot->flags & SLOT_WATCHED)
 			watch_remember(core, slot->watch, i);
-	}
-	if (by_release_alone(core)) {
-		for (uint32_t i = 2; i < core->state.header->high; i++) {
-			struct slot *slot = &core->state.slots[i];
-			if (slot->lookups && !slot->handles && (slot->flags & SLOT_USED) &&
-			    lastview_wanted(slot))
-				lastview_gone(core, slot);
-		}
-		return;
 	}
 	hint_all(core);
 }

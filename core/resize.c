@@ -23,14 +23,6 @@ struct resizing {
 	void *context;
 };
 
-/* The object's data file. */
-static int data_descriptor(struct core *core, struct slot *slot)
-{
-	if (slot->flags & SLOT_BOUND)
-		return neg_errno(fcntl(binding_descriptor(core, slot), F_DUPFD_CLOEXEC, 0));
-	return file_own_descriptor(core, slot, O_RDWR);
-}
-
 static int set_bound_size(struct core *core, struct slot *slot, int fd, uint64_t size)
 {
 	struct stat st;
@@ -80,7 +72,7 @@ static void resize_run(struct job *job)
 
 static int resize_now(struct core *core, struct slot *slot, uint64_t size)
 {
-	AUTO_CLOSE int fd = data_descriptor(core, slot);
+	AUTO_CLOSE int fd = file_own_descriptor(core, slot, O_RDWR);
 
 	return fd < 0 ? fd : set_size(core, slot, fd, size);
 }
@@ -132,7 +124,7 @@ static int resize_later(struct core *core, struct slot *slot, uint64_t from, uin
 
 static int grow(struct core *core, struct slot *slot, uint64_t to, core_done done, void *context)
 {
-	AUTO_CLOSE int fd = data_descriptor(core, slot);
+	AUTO_CLOSE int fd = file_own_descriptor(core, slot, O_RDWR);
 	struct stat st;
 	uint64_t from;
 	int rc;

@@ -102,6 +102,11 @@ void state_commit(struct state *state)
 	state->staged = 0;
 }
 
+void state_abandon(struct state *state)
+{
+	state->staged = 0;
+}
+
 struct slot *state_slot(struct state *state, uint64_t node)
 {
 	uint32_t index = (uint32_t)node;

@@ -129,6 +129,7 @@ void state_set_ready(struct state *state);
 void state_stage(struct state *state, volatile void *field, size_t width, uint64_t value);
 #define STAGE(state, field, value) state_stage((state), &(field), sizeof(field), (uint64_t)(value))
 void state_commit(struct state *state);
+void state_abandon(struct state *state); /* forgets what is staged */
 
 /* Both places of a slot; slot->place says which is in force. */
 struct slot_place *state_places(struct state *state, const struct slot *slot);
