@@ -150,8 +150,9 @@ int core_setattr(struct core *core, uint64_t node, unsigned set, const struct st
 
 /* The tree's file system is the account: a private tmpfs as large as the mount's limit, or the
  * disk. */
-int core_statfs(struct core *core, struct statvfs *out)
+int core_statfs(struct core *core, uint64_t node, struct statvfs *out)
 {
+	(void)node;
 	if (fstatvfs(core->tree.base_fd, out) < 0)
 		return -errno;
 	out->f_namemax = STATE_NAME_MAX;

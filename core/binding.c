@@ -236,14 +236,12 @@ static int check_fresh(struct core *core, struct slot *slot, const struct core_s
 	return 0;
 }
 
-static uint32_t configured_flags(struct core *core, const struct slot *slot,
-				 const struct core_setup *setup)
+static uint32_t configured_flags(const struct slot *slot, const struct core_setup *setup)
 {
-	bool temporary = setup->lifetime < 0 ? core->config.temporary : setup->lifetime;
-	uint32_t flags = slot->flags & ~(uint32_t)(SLOT_TEMPORARY | SLOT_SPARSE);
+	uint32_t flags = slot->flags & ~(uint32_t)SLOT_SPARSE;
 
-	if (temporary)
-		flags |= SLOT_TEMPORARY;
+	if (setup->lifetime >= 0)
+		flags = lifetime_flags(flags, (enum core_lifetime)setup->lifetime);
 	if (setup->sparse)
 		flags |= SLOT_SPARSE;
 	return flags;
@@ -282,12 +280,12 @@ int core_configure(struct core *core, uint64_t node, const struct core_setup *se
 	if (rc < 0)
 		return rc;
 	if (setup->file_fd >= 0) {
-		rc = bind_slot(core, slot, setup, configured_flags(core, slot, setup), why);
+		rc = bind_slot(core, slot, setup, configured_flags(slot, setup), why);
 	} else {
 		if (setup->set_size)
 			rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
 		if (rc == 0)
-			STAGE(&core->state, slot->flags, configured_flags(core, slot, setup));
+			STAGE(&core->state, slot->flags, configured_flags(slot, setup));
 		state_commit(&core->state);
 	}
 	if (rc < 0)

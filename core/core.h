@@ -10,6 +10,9 @@
 #ifndef MAPPINGFS_CORE_CORE_H
 #define MAPPINGFS_CORE_CORE_H
 
+#include "core/types.h"
+#include "core/waitable.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -38,6 +41,10 @@ struct core_listener {
 	/* Hands a descriptor to whoever outlives us. 0 or -errno; fd stays the caller's. */
 	int (*hold)(void *context, uint64_t id, int fd);
 	void (*drop)(void *context, uint64_t id);
+	/* A wait that was deferred has ended. */
+	void (*waited)(void *context, const struct core_waited *waited);
+	/* Who polls under this number should look again. */
+	void (*poll_changed)(void *context, uint64_t poll);
 	void *context;
 };
 
@@ -53,8 +60,8 @@ struct core_config {
 	int state_fd;          /* memfd, borrowed */
 	uint64_t state_offset; /* where core's state begins in it */
 	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */
-	bool temporary; /* default lifetime of new objects */
-	bool rootless;  /* cannot change owners, open by handle or use trusted.* xattrs */
+	enum core_lifetime lifetime; /* default of new objects */
+	bool rootless; /* cannot change owners, open by handle or use trusted.* xattrs */
 	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
 	uint32_t device_major, device_minor;    /* st_dev of the mount: how views are recognised */
 	struct core_data_path data;
@@ -79,6 +86,7 @@ struct core_caller {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	pid_t pid; /* 0: not visible from here */
 };
 
 /* One inode, as the kernel is told of it. */
@@ -92,6 +100,8 @@ struct core_opened {
 	uint32_t backing_id; /* 0: cached mode */
 	bool keep_cache;
 	bool direct; /* reads and writes go through core_data_fd() and core_write() all the same */
+	uint64_t handle; /* not 0: of an object to wait on, whose reads and writes are core_wait()
+			  * and core_signal() */
 };
 
 enum { /* core_setattr(): which fields of the stat are meant */
@@ -134,7 +144,7 @@ int core_getattr(struct core *core, uint64_t node, struct stat *st, double *time
 /* 0: done, *st is the new state. CORE_DEFERRED: done() is called later; core_getattr() then. */
 int core_setattr(struct core *core, uint64_t node, unsigned set, const struct stat *wanted,
 		 struct stat *st, double *timeout, core_done done, void *context);
-int core_statfs(struct core *core, struct statvfs *out);
+int core_statfs(struct core *core, uint64_t node, struct statvfs *out); /* as node's tree sees it */
 int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
 		  size_t size, int flags, const struct core_caller *caller);
 int core_removexattr(struct core *core, uint64_t node, const char *name);
@@ -152,12 +162,13 @@ int core_count_views(struct core *core, uint64_t node, core_done done, void *con
 int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
 		     const struct core_caller *caller, struct core_entry *out,
 		     struct core_opened *opened);
-/* open(O_TMPFILE) in the directory `parent`. */
+/* open(O_TMPFILE) in the directory `parent`. Opened for writing only it is *unborn*: it may be
+ * configured, and core_link() gives it its first name. */
 int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 		 const struct core_caller *caller, struct core_entry *out,
 		 struct core_opened *opened);
 int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened);
-void core_release(struct core *core, uint64_t node, int flags);
+void core_release(struct core *core, uint64_t node, uint64_t handle);
 int core_data_fd(struct core *core, uint64_t node); /* borrowed until the next call; or -errno */
 int core_write(struct core *core, uint64_t node, const void *bytes, size_t size, off_t offset);
 int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off_t length);
@@ -166,15 +177,22 @@ int core_flush(struct core *core, uint64_t node, core_done done, void *context);
 
 /* --- objects: what plain calls cannot say --- */
 struct core_setup {
+	enum object_type type;
+	int lifetime; /* enum core_lifetime; -1: default of the directory, else of the mount */
+	/* OBJECT_MAPPING */
 	bool sparse;
 	bool set_size;
 	bool read_only;
-	int lifetime; /* -1: default of the mount, 0 permanent, 1 temporary */
 	uint64_t size;
 	int file_fd; /* -1: memory. Borrowed: core duplicates it when it keeps it */
+	/* the others */
+	bool manual, signaled;     /* event, timer: manual; event: signaled from the start */
+	uint32_t initial, maximum; /* semaphore: initial <= maximum, 1 <= maximum <= INT32_MAX */
+	bool kill_on_close;        /* job */
 };
-/* Configures a fresh object owned by `caller` (or by anyone, for uid 0). On refusal nothing has
- * changed and *why says why (static string). Done twice with the same file it succeeds. */
+/* Configures a fresh object (unborn, or made by mknod(2) and never opened) owned by `caller` (or by
+ * anyone, for uid 0). On refusal nothing has changed and *why says why (static string). Done twice
+ * with the same file it succeeds. */
 int core_configure(struct core *core, uint64_t node, const struct core_setup *setup,
 		   const struct core_caller *caller, const char **why);
 

@@ -7,7 +7,7 @@
  * access. */
 void cred_assume(const struct core *core, const struct core_caller *caller)
 {
-	static struct core_caller now = {(uid_t)-1, (gid_t)-1, (mode_t)-1};
+	static struct core_caller now = {.uid = (uid_t)-1, .gid = (gid_t)-1, .umask = (mode_t)-1};
 
 	if (!core->config.rootless && now.uid != caller->uid)
 		setfsuid(caller->uid);

@@ -148,12 +148,12 @@ int core_open(struct core *core, uint64_t node, int flags, struct core_opened *o
 	return rc;
 }
 
-void core_release(struct core *core, uint64_t node, int flags)
+void core_release(struct core *core, uint64_t node, uint64_t handle)
 {
 	struct slot *slot = state_slot(&core->state, node);
 	int rc;
 
-	(void)flags;
+	(void)handle;
 	if (!slot || core_replayed(core, &rc, NULL))
 		return;
 	if (!slot->handles)
@@ -232,7 +232,7 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 		close(fd);
 		return rc;
 	}
-	if (core->config.temporary && !(slot->flags & SLOT_TEMPORARY)) {
+	if (core->config.lifetime && !(slot->flags & SLOT_TEMPORARY)) {
 		slot->flags |= SLOT_TEMPORARY;
 		record_save(core, slot, fd);
 	}

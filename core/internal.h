@@ -40,6 +40,21 @@ struct core {
 	uint64_t known, handles, failing; /* for core_usage() */
 };
 
+static inline uint32_t lifetime_flags(uint32_t flags, enum core_lifetime lifetime)
+{
+	flags &= ~(uint32_t)(SLOT_TEMPORARY | SLOT_HANDLE_BOUND);
+	if (lifetime != CORE_PERMANENT)
+		flags |= SLOT_TEMPORARY;
+	return lifetime == CORE_HANDLE_BOUND ? flags | SLOT_HANDLE_BOUND : flags;
+}
+
+static inline enum core_lifetime lifetime_of(uint32_t flags)
+{
+	if (flags & SLOT_HANDLE_BOUND)
+		return CORE_HANDLE_BOUND;
+	return flags & SLOT_TEMPORARY ? CORE_TEMPORARY : CORE_PERMANENT;
+}
+
 /* --- core.c --- */
 /* This request was carried out by a worker that died: the recorded outcome in *error, node in
  * *node. */

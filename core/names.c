@@ -53,7 +53,7 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 	rc = slot_acquire(core, dirfd, parent, name, &st, created, &slot);
 	if (rc < 0)
 		return rc;
-	if (created && S_ISREG(st.st_mode) && core->config.temporary) {
+	if (created && S_ISREG(st.st_mode) && core->config.lifetime) {
 		slot->flags |= SLOT_TEMPORARY;
 		record_save_slot(core, slot);
 	}

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #define STATE_MAGIC   0x6574617473666d31ULL
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 static size_t slots_offset(void)
 {
@@ -18,6 +18,21 @@ static size_t slots_offset(void)
 static size_t places_offset(void)
 {
 	return slots_offset() + STATE_MAX_SLOTS * sizeof(struct slot);
+}
+
+static size_t handles_offset(void)
+{
+	return places_offset() + STATE_MAX_SLOTS * 2ULL * sizeof(struct slot_place);
+}
+
+static size_t accounts_offset(void)
+{
+	return handles_offset() + STATE_HANDLES * sizeof(struct wait_handle);
+}
+
+static size_t members_offset(void)
+{
+	return accounts_offset() + STATE_ACCOUNTS * sizeof(struct account);
 }
 
 static void apply_log(struct state_header *h)
@@ -41,7 +56,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	void *base;
 
 	*state = (struct state){0};
-	state->mapped = places_offset() + STATE_MAX_SLOTS * 2ULL * sizeof(struct slot_place);
+	state->mapped = members_offset() + STATE_MEMBERS * sizeof(struct job_member);
 	if (fstat(memfd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size < offset + state->mapped &&
@@ -54,6 +69,9 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->header = base;
 	state->slots = (void *)((char *)base + slots_offset());
 	state->places = (void *)((char *)base + places_offset());
+	state->handles = (void *)((char *)base + handles_offset());
+	state->accounts = (void *)((char *)base + accounts_offset());
+	state->members = (void *)((char *)base + members_offset());
 	state->fresh = state->header->magic != STATE_MAGIC;
 	if (!state->fresh) {
 		if (state->header->version != STATE_VERSION)
@@ -64,6 +82,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->header->version = STATE_VERSION;
 	state->header->high = 2; /* slot 0 is no node; slot 1 is the root */
 	state->header->next_binding = 1;
+	state->header->handles_high = state->header->members_high = 1; /* 0 is none */
 	return 0;
 }
 

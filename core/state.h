@@ -21,6 +21,8 @@
 #ifndef MAPPINGFS_CORE_STATE_H
 #define MAPPINGFS_CORE_STATE_H
 
+#include "core/types.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +34,9 @@
 #define STATE_LOG_WORDS  32U
 #define STATE_HANDLE_MAX 32U
 #define STATE_NAME_MAX   255U
+#define STATE_HANDLES    (1U << 20) /* open handles of waitable objects */
+#define STATE_ACCOUNTS   4096U
+#define STATE_MEMBERS    (1U << 16) /* of jobs */
 
 enum {
 	SLOT_REGULAR = 1 << 0,
@@ -48,6 +53,31 @@ enum {
 	SLOT_FLUSH_UNTOLD =
 	    1 << 11,         /* a background flush failed and no fsync has returned it yet */
 	SLOT_USED = 1 << 12, /* had a handle since it became known: may have an end */
+	SLOT_HANDLE_BOUND = 1 << 13, /* with SLOT_TEMPORARY: name goes with the last handle */
+	SLOT_UNBORN = 1 << 14,       /* O_TMPFILE opened for writing only, nothing else yet: may be
+				      * configured, and then be linked to its first name */
+	SLOT_UNSAVED = 1 << 15,      /* the record on the inode is older than the slot */
+};
+
+enum {                             /* wait_state.options */
+       WAIT_MANUAL = 1 << 0,       /* event, timer: stays signaled */
+       WAIT_ABANDONED = 1 << 1,    /* mutex: the next owner is told */
+       WAIT_REALTIME = 1 << 2,     /* timer: `due` is of CLOCK_REALTIME, else CLOCK_BOOTTIME */
+       WAIT_KILL_ON_CLOSE = 1 << 3 /* job */
+};
+
+/* The state of an object to wait on. */
+struct wait_state {
+	union {
+		uint64_t pulse; /* event: a pulse by this request is being carried out; 0: none */
+		uint64_t owner; /* mutex: the handle that owns it; 0: free */
+		uint64_t due;   /* timer: ns; 0: not set */
+	};
+	uint64_t period;  /* timer: ns; 0: once */
+	uint32_t value;   /* event, timer, job: 1 signaled; semaphore: count; mutex: depth */
+	uint32_t maximum; /* semaphore */
+	uint32_t options;
+	uint32_t reserved;
 };
 
 struct slot {
@@ -57,17 +87,28 @@ struct slot {
 	uint32_t handles;
 	uint32_t backing_id;
 	uint64_t ino;
-	uint64_t binding;
-	uint64_t size;       /* bound objects: the object's size, bytes */
-	uint64_t flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
-	int32_t flush_error; /* positive errno of the last flush */
-	uint32_t flush_failures;
+	union {
+		struct { /* OBJECT_MAPPING */
+			uint64_t binding;
+			uint64_t size; /* bound objects: the object's size, bytes */
+			uint64_t
+			    flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
+			int32_t flush_error; /* positive errno of the last flush */
+			uint32_t flush_failures;
+		};
+		struct wait_state wait; /* the other types */
+	};
 	int32_t watch;
 	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
 	uint16_t handle_length;
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint32_t place; /* which of its two is in force */
-	uint32_t reserved[5];
+	uint32_t place;   /* which of its two is in force */
+	uint8_t type;     /* enum object_type */
+	uint8_t inherit;  /* directories: lifetime of what is made in them, enum core_lifetime + 1;
+			   * 0: the mount's default */
+	uint16_t account; /* whose limit counts: index; 0: only the mount's own */
+	uint64_t charged; /* bytes the account counts for it */
+	uint32_t creator_uid, creator_pid;
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 
@@ -75,6 +116,33 @@ _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 struct slot_place {
 	uint64_t parent; /* node; 0: under the orphans directory */
 	char name[STATE_NAME_MAX + 1];
+};
+
+/* An open handle of a waitable object. Its number (generation << 32 | index, never 0) is what the
+ * kernel sends as fh; the key is known to who holds the descriptor only, and proves it elsewhere.
+ */
+struct wait_handle {
+	uint64_t key;
+	uint64_t node; /* 0: free */
+	uint64_t poll; /* the kernel wants to be told of a change, under this number; 0: no */
+	uint32_t generation;
+	uint32_t flags; /* open(2)'s */
+};
+
+/* A directory tree with a limit of its own. */
+struct account {
+	uint64_t ino; /* of its top directory; 0: free */
+	uint64_t limit, charged;
+	uint32_t parent; /* account of the tree around it; 0: none but the mount */
+	uint32_t reserved;
+};
+
+/* A process, or a cgroup, that belongs to a job. */
+struct job_member {
+	uint64_t node; /* of the job; 0: free */
+	uint64_t id;   /* cgroup: its file handle's number; process: its start time */
+	uint32_t pid;  /* 0: a cgroup */
+	uint32_t reserved;
 };
 
 enum record_phase { RECORD_NONE, RECORD_STARTED, RECORD_DONE };
@@ -110,12 +178,21 @@ struct state_header {
 	uint64_t in_hand; /* unique of the newest request begun */
 	uint32_t saved_next;
 	struct request_record saved[STATE_SAVED];
+	/* The blocked wait that was granted last: answered right after, so at most this one can be
+	 * granted and not answered. */
+	uint64_t granted;
+	int32_t granted_result; /* enum wait_result */
+	uint32_t granted_index;
+	uint32_t handles_high, members_high; /* entries at or above were never used */
 };
 
 struct state {
 	struct state_header *header;
 	struct slot *slots;
 	struct slot_place *places; /* two a slot */
+	struct wait_handle *handles;
+	struct account *accounts;
+	struct job_member *members;
 	size_t mapped;
 	uint32_t staged;
 	bool fresh; /* this process initialised it: no worker before us */
@@ -137,6 +214,12 @@ struct slot_place *state_places(struct state *state, const struct slot *slot);
 struct slot *state_slot(struct state *state, uint64_t node);
 uint64_t state_node(const struct state *state, const struct slot *slot);
 uint32_t state_index(const struct state *state, const struct slot *slot);
+
+/* Is it a file to wait on? */
+static inline bool slot_is_waitable(const struct slot *slot)
+{
+	return slot->type != OBJECT_MAPPING;
+}
 
 struct request_record *state_record(struct state *state, uint64_t unique);
 /* For a new worker, before its first request. */

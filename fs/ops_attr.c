@@ -90,9 +90,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *wanted, int to_set
 void op_statfs(fuse_req_t req, fuse_ino_t node)
 {
 	struct statvfs st;
-	int rc = core_statfs(core_of(req), &st);
+	int rc = core_statfs(core_of(req), node, &st);
 
-	(void)node;
 	reply_statfs(req, rc, &st);
 }
 

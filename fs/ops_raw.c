@@ -9,7 +9,8 @@
 static void op_tmpfile(struct worker *worker, const struct fuse_in_header *in,
 		       const struct fuse_create_in *arg)
 {
-	struct core_caller caller = {.uid = in->uid, .gid = in->gid, .umask = arg->umask};
+	struct core_caller caller = {
+	    .uid = in->uid, .gid = in->gid, .umask = arg->umask, .pid = (pid_t)in->pid};
 	char bytes[REPLY_CREATE_MAX];
 	struct core_opened opened;
 	struct core_entry entry;
@@ -38,7 +39,7 @@ static void op_raw_open(struct worker *worker, const struct fuse_in_header *in,
 static void op_raw_release(struct worker *worker, const struct fuse_in_header *in,
 			   const struct fuse_release_in *arg)
 {
-	core_release(worker->core, in->nodeid, (int)arg->flags);
+	core_release(worker->core, in->nodeid, arg->fh);
 	transport_answer(worker->transport, in, 0, NULL, 0);
 }
 

@@ -1,5 +1,7 @@
 #include "fs/wire.h"
 
+#include "core/types.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -9,14 +11,65 @@ static int refuse(const char **why, int error, const char *text)
 	return error;
 }
 
+#define WAITABLE_FLAGS (WIRE_MANUAL | WIRE_SIGNALED | WIRE_KILL_ON_CLOSE)
+#define LIFETIME_FLAGS (WIRE_PERMANENT | WIRE_TEMPORARY | WIRE_HANDLE_BOUND)
+
+static int lifetimes_named(uint32_t flags)
+{
+	return __builtin_popcount(flags & LIFETIME_FLAGS);
+}
+
+/* Which flags each type knows. */
+static uint32_t flags_of_type(uint32_t type)
+{
+	switch (type) {
+	case OBJECT_EVENT:
+		return WIRE_MANUAL | WIRE_SIGNALED;
+	case OBJECT_TIMER:
+		return WIRE_MANUAL;
+	case OBJECT_JOB:
+		return WIRE_KILL_ON_CLOSE;
+	default:
+		return 0;
+	}
+}
+
+static int check_waitable(const struct wire_request *request, size_t fds, const char **why)
+{
+	if (request->object_type >= OBJECT_TYPES)
+		return refuse(why, EINVAL, "unknown type of object");
+	if (request->size || (request->flags & ~(LIFETIME_FLAGS | WAITABLE_FLAGS)))
+		return refuse(why, EINVAL, "size, file and sparse are for mappings only");
+	if (request->flags & WAITABLE_FLAGS & ~flags_of_type(request->object_type))
+		return refuse(why, EINVAL, "the type of object does not know this attribute");
+	if (request->object_type != OBJECT_SEMAPHORE && (request->initial || request->maximum))
+		return refuse(why, EINVAL, "an initial value and a maximum are for semaphores");
+	if (request->object_type == OBJECT_SEMAPHORE &&
+	    (request->maximum < 1 || request->maximum > INT32_MAX ||
+	     request->initial > request->maximum))
+		return refuse(why, EINVAL,
+			      "a semaphore needs a maximum of 1 to 2147483647, and an initial "
+			      "value of 0 to that");
+	if (fds != 1)
+		return refuse(why, EINVAL,
+			      "wrong number of descriptors: one is wanted, the object");
+	return 0;
+}
+
 static int check_configure(const struct wire_request *request, size_t fds, const char **why)
 {
 	const uint32_t flags = request->flags;
 
 	if (flags & ~(uint32_t)WIRE_FLAGS_ALL)
 		return refuse(why, EINVAL, "unknown flags in the request");
-	if ((flags & WIRE_TEMPORARY) && (flags & WIRE_PERMANENT))
-		return refuse(why, EINVAL, "an object is either temporary or permanent, not both");
+	if (lifetimes_named(flags) > 1)
+		return refuse(why, EINVAL, "an object has one lifetime, not several");
+	if (request->reserved)
+		return refuse(why, EINVAL, "a reserved field is not 0");
+	if (request->object_type != OBJECT_MAPPING)
+		return check_waitable(request, fds, why);
+	if ((flags & WAITABLE_FLAGS) || request->initial || request->maximum)
+		return refuse(why, EINVAL, "this is for objects to wait on, not for a mapping");
 	if ((flags & WIRE_SPARSE) && (flags & WIRE_BIND))
 		return refuse(why, EINVAL,
 			      "sparse is for memory, not for an object bound to a file");
@@ -38,7 +91,8 @@ static int check_configure(const struct wire_request *request, size_t fds, const
 static int check_plain(const struct wire_request *request, size_t fds, size_t wanted,
 		       const char **why)
 {
-	if (request->flags || request->size)
+	if (request->flags || request->size || request->object_type || request->initial ||
+	    request->maximum || request->reserved)
 		return refuse(why, EINVAL, "flags and size are not for this type of request");
 	if (fds != wanted)
 		return refuse(why, EINVAL,

@@ -9,9 +9,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 #define WIRE_MAGIC       0x4353464dU /* "MFSC" */
-#define WIRE_VERSION     1
+#define WIRE_VERSION     2
 #define WIRE_MAX_REQUEST 512 /* a longer message is refused with EMSGSIZE */
 #define WIRE_MAX_FDS     2
 #define WIRE_TEXT_MAX    256
@@ -19,8 +20,14 @@
 enum wire_type {
 	WIRE_STATUS = 1,    /* no fd; answer: JSON descriptor */
 	WIRE_WHO = 2,       /* fd 0: the object, O_PATH; answer: JSON descriptor */
-	WIRE_CONFIGURE = 3, /* fd 0: the object, O_PATH, a fresh, never opened, empty regular file
-			     * owned by the peer; fd 1 with WIRE_BIND: the external file. */
+	WIRE_CONFIGURE = 3, /* fd 0: the object, O_PATH: an unnamed empty file of the peer's, made
+			     * by open(O_TMPFILE | O_WRONLY) and not opened otherwise (or by
+			     * mknod(2), never opened); fd 1 with WIRE_BIND: the external file. */
+	WIRE_WATCH = 4, /* no fd, or fd 0: a directory, O_PATH, to be told of that tree only. After
+			 * the reply the connection carries events: one message each, a line of
+			 * JSON. Only objects of the peer's, or all for root. */
+	WIRE_TOP = 5,   /* no fd; answer: JSON descriptor: all objects in use that the peer owns,
+			 * or all for root, with views counted in one look at /proc */
 };
 
 /* wire_request.flags, CONFIGURE only */
@@ -31,7 +38,11 @@ enum {
 	WIRE_TEMPORARY = 1 << 3, /* lifetime: else WIRE_PERMANENT or the mount's default */
 	WIRE_PERMANENT = 1 << 4,
 	WIRE_READ_ONLY = 1 << 5, /* bound object is read-only even if fd 1 may write */
-	WIRE_FLAGS_ALL = (1 << 6) - 1,
+	WIRE_HANDLE_BOUND = 1 << 6,
+	WIRE_MANUAL = 1 << 7,        /* event, timer: stays signaled; else auto-reset */
+	WIRE_SIGNALED = 1 << 8,      /* event: signaled from the start */
+	WIRE_KILL_ON_CLOSE = 1 << 9, /* job */
+	WIRE_FLAGS_ALL = (1 << 10) - 1,
 };
 
 struct wire_request {
@@ -42,7 +53,33 @@ struct wire_request {
 	uint32_t flags;
 	uint64_t
 	    size; /* bytes; refused with EINVAL if 0 with WIRE_SET_SIZE, EFBIG above INT64_MAX */
+	uint32_t object_type;      /* enum object_type */
+	uint32_t initial, maximum; /* semaphore: initial <= maximum, 1 <= maximum <= INT32_MAX */
+	uint32_t reserved;         /* 0 */
 };
+
+/* Waiting for several objects is an ioctl(2) on a descriptor of any of them: a kernel request, so
+ * that signals interrupt it and it outlives the worker. The others are named by their handles,
+ * which only who has the descriptor can ask for. */
+struct wire_handle {
+	uint64_t handle, key;
+};
+
+#define WIRE_WAIT_MAX 64
+
+enum { WIRE_WAIT_ALL = 1 << 0 }; /* all together or none; else any */
+
+struct wire_wait {
+	uint32_t index;  /* out: which one; with WIRE_WAIT_ALL an abandoned one, if any was */
+	uint32_t result; /* out: enum wait_result */
+	uint32_t count;  /* 1 to WIRE_WAIT_MAX */
+	uint32_t flags;
+	uint64_t deadline; /* CLOCK_MONOTONIC ns; UINT64_MAX: none; past: try once (ETIMEDOUT) */
+	struct wire_handle handles[WIRE_WAIT_MAX];
+};
+
+#define WIRE_IOC_HANDLE _IOR('M', 1, struct wire_handle)
+#define WIRE_IOC_WAIT   _IOWR('M', 2, struct wire_wait)
 
 /* A reply with error 0 to STATUS and WHO carries one descriptor: a sealed memfd with the JSON text.
  */

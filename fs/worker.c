@@ -117,7 +117,7 @@ static bool start_core(struct worker *worker)
 	    .state_fd = HANDOVER_FD_STATE,
 	    .state_offset = HANDOVER_STATE_OFFSET,
 	    .limit = h->config.limit,
-	    .temporary = h->config.lifetime == DEFAULT_LIFETIME_TEMPORARY,
+	    .lifetime = (enum core_lifetime)h->config.lifetime,
 	    .rootless = h->config.flags & HANDOVER_ROOTLESS,
 	    .root_mode = h->config.root_mode,
 	    .root_uid = h->config.root_uid,

@@ -262,7 +262,7 @@ static struct fixture *fresh(const struct crash_case *c)
 {
 	struct fixture *f = fixture_new(c->passthrough, c->rootless);
 
-	f->config.temporary = c->temporary;
+	f->config.lifetime = c->temporary;
 	return f;
 }
 

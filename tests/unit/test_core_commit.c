@@ -11,7 +11,7 @@ static uint64_t room(struct fixture *f)
 {
 	struct statvfs st;
 
-	assert_int_equal(core_statfs(f->core, &st), 0);
+	assert_int_equal(core_statfs(f->core, CORE_ROOT_NODE, &st), 0);
 	return st.f_bavail * st.f_frsize;
 }
 

@@ -114,7 +114,7 @@ static void default_lifetime(void **state)
 	struct fixture *f = *state;
 	uint64_t node;
 
-	f->config.temporary = true;
+	f->config.lifetime = true;
 	fixture_restart(f);
 	node = create_open(f, ROOT, "temp");
 	assert_attribute(f, node, "user.mapping.lifetime", "temporary");

@@ -23,7 +23,7 @@ static void check_mknod(struct fixture *f)
 	CHECK(stands(f, "new", &st) && S_ISREG(st.st_mode));
 	begin_request(f);
 	CHECK(core_lookup(f->core, 1, "new", &e) == 0 && e.node == RESULT);
-	if (f->config.temporary)
+	if (f->config.lifetime)
 		CHECK(e.entry_timeout == 0);
 	unlinked(f, "new");
 	forgotten(f, RESULT, 2);
@@ -81,7 +81,7 @@ static void check_create(struct fixture *f)
 	CHECK(usage_of(f).handles == 1);
 	begin_request(f);
 	core_release(f->core, RESULT, O_RDWR);
-	if (f->config.temporary)
+	if (f->config.lifetime)
 		CHECK(f->world->names_gone == 1);
 	else
 		unlinked(f, "new");
