@@ -150,8 +150,8 @@ static bool same_file(struct core *core, struct slot *slot, const struct externa
 	       minor(st.st_dev) == file->st.stx_dev_minor;
 }
 
-static int bind_slot(struct core *core, struct slot *slot, const struct core_setup *setup,
-		     uint32_t flags, const char **why)
+int binding_create(struct core *core, struct slot *slot, const struct core_setup *setup,
+		   uint32_t flags, const char **why)
 {
 	struct state_header *h = core->state.header;
 	bool read_only;
@@ -192,106 +192,4 @@ static int bind_slot(struct core *core, struct slot *slot, const struct core_set
 	STAGE(&core->state, h->binding_in_hand, 0);
 	state_commit(&core->state);
 	return 0;
-}
-
-static int set_memory_size(struct core *core, struct slot *slot, uint64_t size, bool sparse,
-			   const char **why)
-{
-	AUTO_CLOSE int fd = file_own_descriptor(core, slot, O_RDWR);
-	int rc;
-
-	*why = "the backing file cannot be opened";
-	if (fd < 0)
-		return fd;
-	*why = "the mount's limit would be exceeded";
-	rc = sparse ? 0 : reserve(fd, 0, size);
-	if (rc < 0)
-		return rc;
-	*why = "the object cannot grow";
-	rc = sys->ftruncate(fd, (off_t)size);
-	if (rc < 0)
-		sys->ftruncate(fd, 0); /* the room goes back */
-	return rc;
-}
-
-static int check_fresh(struct core *core, struct slot *slot, const struct core_setup *setup,
-		       const struct core_caller *caller, const char **why)
-{
-	struct stat st;
-	int rc = tree_stat(&core->tree, slot, &st);
-
-	*why = "the object is gone";
-	if (rc < 0)
-		return rc;
-	*why = "only the object's owner may configure it";
-	if (caller->uid != 0 && caller->uid != st.st_uid)
-		return -EPERM;
-	*why = "not a mapping object";
-	if (!(slot->flags & SLOT_REGULAR) || (slot->flags & SLOT_ORPHAN))
-		return -EINVAL;
-	*why = "the object is in use or has been used already";
-	if (slot->handles || (slot->flags & SLOT_USED) || st.st_nlink != 1 ||
-	    (st.st_size && (uint64_t)st.st_size != setup->size))
-		return -EBUSY;
-	return 0;
-}
-
-static uint32_t configured_flags(const struct slot *slot, const struct core_setup *setup)
-{
-	uint32_t flags = slot->flags & ~(uint32_t)SLOT_SPARSE;
-
-	if (setup->lifetime >= 0)
-		flags = lifetime_flags(flags, (enum core_lifetime)setup->lifetime);
-	if (setup->sparse)
-		flags |= SLOT_SPARSE;
-	return flags;
-}
-
-static int check_setup(const struct core_setup *setup, const char **why)
-{
-	*why = "a size of 0 was given";
-	if (setup->set_size && setup->size == 0)
-		return -EINVAL;
-	*why = "the size is larger than any file can be";
-	if (setup->set_size && setup->size > (uint64_t)INT64_MAX)
-		return -EFBIG;
-	*why = "sparse is for memory-backed objects";
-	if (setup->sparse && setup->file_fd >= 0)
-		return -EINVAL;
-	*why = "read-only is for file-backed objects";
-	if (setup->read_only && setup->file_fd < 0)
-		return -EINVAL;
-	return 0;
-}
-
-int core_configure(struct core *core, uint64_t node, const struct core_setup *setup,
-		   const struct core_caller *caller, const char **why)
-{
-	struct slot *slot = slot_get(core, node);
-	int rc = check_setup(setup, why);
-
-	core->record = NULL;
-	if (rc < 0)
-		return rc;
-	*why = "the object is gone";
-	if (!slot || (slot->flags & SLOT_DEAD))
-		return -ESTALE;
-	rc = check_fresh(core, slot, setup, caller, why);
-	if (rc < 0)
-		return rc;
-	if (setup->file_fd >= 0) {
-		rc = bind_slot(core, slot, setup, configured_flags(slot, setup), why);
-	} else {
-		if (setup->set_size)
-			rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
-		if (rc == 0)
-			STAGE(&core->state, slot->flags, configured_flags(slot, setup));
-		state_commit(&core->state);
-	}
-	if (rc < 0)
-		return rc;
-	if (!(slot->flags & (SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND)))
-		return 0;
-	*why = "the attributes cannot be kept: the backing file system has no extended attributes";
-	return record_save_slot(core, slot);
 }

@@ -1,6 +1,7 @@
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "core/wait.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -108,8 +109,10 @@ static void recover_attach(struct core *core)
 /* The tree of a persistent store may hold objects already. */
 static int first_start(struct core *core)
 {
-	int rc = dress_root(core);
+	int rc;
 
+	record_load(core, &core->state.slots[1], core->tree.base_fd, "tree");
+	rc = dress_root(core);
 	if (rc == 0)
 		rc = tree_orphan_sweep(&core->tree, NULL, NULL);
 	if (rc == 0)
@@ -126,6 +129,7 @@ static int later_start(struct core *core)
 	binding_recover(core);
 	int rc = slots_rebuild(core);
 	if (rc == 0) {
+		wait_resume(core);
 		lastview_resume(core);
 		flush_resume(core);
 	}
@@ -149,7 +153,9 @@ int core_create(const struct core_config *config, struct core **out)
 	core->epoll_fd = core->timers.fd = core->tree.orphans_fd = -1;
 	core->persistent = !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
-	rc = open_inputs(core);
+	rc = wait_init(core);
+	if (rc == 0)
+		rc = open_inputs(core);
 	if (rc == 0)
 		rc = adopt_bindings(core);
 	if (rc == 0)
@@ -173,6 +179,7 @@ void core_destroy(struct core *core)
 	if (!core)
 		return;
 	jobs_destroy(core->jobs);
+	wait_finish(core);
 	lastview_finish(core);
 	flush_finish(core);
 	timers_finish(&core->timers);
@@ -182,6 +189,7 @@ void core_destroy(struct core *core)
 	binding_finish(core);
 	map_finish(&core->by_ino);
 	map_finish(&core->by_watch);
+	map_finish(&core->flushes);
 	free(core->free_slots);
 	state_close(&core->state);
 	if (core->epoll_fd >= 0)
@@ -235,6 +243,7 @@ void core_request(struct core *core, uint64_t unique, bool resent)
 	struct request_record *record = resent ? state_saved(&core->state, unique) : NULL;
 
 	core->forget_index = 0;
+	core->resent = resent;
 	core->resent_done = record && record->phase == RECORD_DONE;
 	core->resent_started = record && !core->resent_done;
 	core->record = record;

@@ -10,6 +10,8 @@
 #ifndef MAPPINGFS_CORE_CORE_H
 #define MAPPINGFS_CORE_CORE_H
 
+#include "core/events.h"
+#include "core/top.h"
 #include "core/types.h"
 #include "core/waitable.h"
 
@@ -38,6 +40,8 @@ struct core_data_path {
 struct core_listener {
 	/* A name vanished without the kernel having asked for it (temporary object ended). */
 	void (*name_gone)(void *context, uint64_t parent, uint64_t node, const char *name);
+	/* Nothing uses this inode any more, and no name is left: it may be forgotten. */
+	void (*unused)(void *context, uint64_t node);
 	/* Hands a descriptor to whoever outlives us. 0 or -errno; fd stays the caller's. */
 	int (*hold)(void *context, uint64_t id, int fd);
 	void (*drop)(void *context, uint64_t id);
@@ -45,6 +49,8 @@ struct core_listener {
 	void (*waited)(void *context, const struct core_waited *waited);
 	/* Who polls under this number should look again. */
 	void (*poll_changed)(void *context, uint64_t poll);
+	/* Between core_observe(true) and core_observe(false): something happened to an object. */
+	void (*event)(void *context, const struct core_event *event);
 	void *context;
 };
 

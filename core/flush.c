@@ -84,6 +84,14 @@ static void schedule_retry(struct core *core, uint64_t node)
 	timers_arm(&core->timers, &retry->timer, retry->pause_ns);
 }
 
+static void count_flush(struct core *core, struct slot *slot)
+{
+	uint32_t index = state_index(&core->state, slot), count = 0;
+
+	map_get(&core->flushes, index, &count);
+	map_put(&core->flushes, index, count + 1); /* without memory it is not counted */
+}
+
 /* Keeps what came of it. by_us: no caller saw the error. */
 static void keep_result(struct core *core, struct slot *slot, int result, bool by_us)
 {
@@ -102,6 +110,9 @@ static void keep_result(struct core *core, struct slot *slot, int result, bool b
 	STAGE(&core->state, h->flushes, h->flushes + 1);
 	STAGE(&core->state, h->flush_failures, h->flush_failures + (result < 0));
 	state_commit(&core->state);
+	count_flush(core, slot);
+	EVENT(core, .kind = result < 0 ? CORE_EVENT_FAILED : CORE_EVENT_FLUSHED,
+	      .node = state_node(&core->state, slot), .error = result, .by_us = by_us);
 	if (((slot->flags & SLOT_BOUND) || result < 0) && !(slot->flags & SLOT_DEAD))
 		record_save_slot(core, slot);
 }
@@ -194,7 +205,8 @@ int core_flush(struct core *core, uint64_t node, core_done done, void *context)
 		return -ESTALE;
 	/* Memory is as durable as it gets; directories of a store are the file system's own
 	 * business. */
-	if (!(slot->flags & SLOT_REGULAR) || (!(slot->flags & SLOT_BOUND) && !core->persistent))
+	if (!(slot->flags & SLOT_REGULAR) || slot_is_waitable(slot) ||
+	    (!(slot->flags & SLOT_BOUND) && !core->persistent))
 		return 0;
 	rc = start(core, slot, done, context);
 	return rc < 0 ? rc : CORE_DEFERRED;

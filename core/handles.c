@@ -2,8 +2,10 @@
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "core/wait.h"
 
-#define HANDLE_FLAGS_WRITE(flags) (((flags)&O_ACCMODE) != O_RDONLY)
+#define HANDLE_FLAGS_WRITE(flags)      (((flags)&O_ACCMODE) != O_RDONLY)
+#define HANDLE_FLAGS_WRITE_ONLY(flags) (((flags)&O_ACCMODE) == O_WRONLY)
 
 /* Without CAP_DAC_OVERRIDE the file's own mode can be in our way; the kernel has checked the
  * caller. */
@@ -27,6 +29,8 @@ int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 {
 	int fd;
 
+	if (slot_is_waitable(slot))
+		return -EINVAL; /* it has no data */
 	if (slot->flags & SLOT_BOUND) {
 		fd = binding_descriptor(core, slot);
 		return fd < 0 ? fd : neg_errno(fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -44,6 +48,8 @@ int file_descriptor(struct core *core, struct slot *slot)
 
 	if (slot->flags & SLOT_DEAD)
 		return -ESTALE;
+	if (slot_is_waitable(slot))
+		return -EINVAL;
 	if (slot->flags & SLOT_BOUND)
 		return binding_descriptor(core, slot);
 	fd = fdcache_get(&core->files, key);
@@ -88,10 +94,15 @@ void backing_release(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
-static void stage_handle(struct core *core, struct slot *slot)
+/* The handle of an unborn object is no use of it. */
+static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 {
+	uint32_t flags = slot->flags & ~(uint32_t)SLOT_UNBORN;
+
 	STAGE(&core->state, slot->handles, slot->handles + 1);
-	STAGE(&core->state, slot->flags, slot->flags | SLOT_USED);
+	if (core->observed && !slot_is_waitable(slot))
+		flags |= SLOT_HELD;
+	STAGE(&core->state, slot->flags, unborn ? slot->flags : flags | SLOT_USED);
 	core->handles++;
 }
 
@@ -99,6 +110,30 @@ static void fill_opened(const struct slot *slot, int flags, struct core_opened *
 {
 	opened->keep_cache = !(slot->flags & SLOT_BOUND);
 	opened->direct = (slot->flags & SLOT_SETID) && HANDLE_FLAGS_WRITE(flags);
+	opened->handle = 0;
+}
+
+static int prepare_wait_open(struct core *core, struct slot *slot, int flags,
+			     struct core_opened *opened)
+{
+	int rc = wait_stage_open(core, slot, flags, &opened->handle);
+
+	if (rc < 0)
+		return rc;
+	opened->backing_id = 0;
+	opened->direct = true;
+	stage_handle(core, slot, false);
+	if (core->record)
+		STAGE(&core->state, core->record->before, opened->handle);
+	return 0;
+}
+
+/* Its backing may change yet: data goes through us. */
+static int prepare_unborn_open(struct core *core, struct slot *slot, struct core_opened *opened)
+{
+	stage_handle(core, slot, true);
+	*opened = (struct core_opened){.direct = true};
+	return 0;
 }
 
 /* Everything an open needs of the inode, staged. */
@@ -106,9 +141,11 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 {
 	int fd = -1, id = 0;
 
+	if (slot_is_waitable(slot))
+		return prepare_wait_open(core, slot, flags, opened);
 	if ((slot->flags & SLOT_READ_ONLY) && HANDLE_FLAGS_WRITE(flags))
 		return -EACCES;
-	if (slot->backing_id && !lastview_wanted(slot)) {
+	if (slot->backing_id && !lastview_seen(core, slot)) {
 		id = (int)slot->backing_id;
 	} else {
 		fd = file_descriptor(core, slot);
@@ -118,15 +155,29 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 			id = stage_backing(core, slot, fd);
 		if (id < 0)
 			return id;
-		if (core->config.data.attach && lastview_wanted(slot))
+		if (core->config.data.attach && lastview_seen(core, slot))
 			lastview_watch(core, slot, fd);
 	}
 	if ((slot->flags & SLOT_BOUND) && HANDLE_FLAGS_WRITE(flags))
 		lastview_in_use(core, slot);
-	stage_handle(core, slot);
+	stage_handle(core, slot, false);
 	opened->backing_id = (uint32_t)id;
 	fill_opened(slot, flags, opened);
 	return 0;
+}
+
+/* What the open that a former worker carried out gave. */
+static void replay_opened(struct core *core, const struct slot *slot, int flags,
+			  struct core_opened *opened)
+{
+	if (slot_is_waitable(slot)) {
+		*opened = (struct core_opened){.direct = true, .handle = core->record->before};
+	} else if (slot->flags & SLOT_UNBORN) {
+		*opened = (struct core_opened){.direct = true};
+	} else {
+		opened->backing_id = slot->backing_id;
+		fill_opened(slot, flags, opened);
+	}
 }
 
 int core_open(struct core *core, uint64_t node, int flags, struct core_opened *opened)
@@ -137,14 +188,15 @@ int core_open(struct core *core, uint64_t node, int flags, struct core_opened *o
 	if (!slot || (slot->flags & SLOT_DEAD))
 		return -ESTALE;
 	if (core_replayed(core, &rc, NULL)) {
-		opened->backing_id = slot->backing_id;
-		fill_opened(slot, flags, opened);
+		replay_opened(core, slot, flags, opened);
 		return rc;
 	}
 	rc = prepare_open(core, slot, flags, opened);
 	if (rc == 0)
 		core_stage_done(core, 0, node);
 	state_commit(&core->state);
+	if (rc == 0)
+		EVENT(core, .kind = CORE_EVENT_OPENED, .node = node, .flags = flags);
 	return rc;
 }
 
@@ -153,16 +205,19 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 	struct slot *slot = state_slot(&core->state, node);
 	int rc;
 
-	(void)handle;
 	if (!slot || core_replayed(core, &rc, NULL))
 		return;
 	if (!slot->handles)
 		abort();
 	STAGE(&core->state, slot->handles, slot->handles - 1);
+	if (handle)
+		wait_release(core, slot, handle);
 	core_stage_done(core, 0, node);
 	state_commit(&core->state);
 	core->handles--;
-	if (lastview_wanted(slot))
+	if (handle)
+		wait_released(core, slot, handle);
+	if (lastview_seen(core, slot))
 		lastview_handle_closed(core, slot);
 	slot_consider_free(core, slot);
 }
@@ -190,8 +245,7 @@ static int replay_create(struct core *core, int error, uint64_t node, struct cor
 		return error;
 	if (!slot)
 		return -ESTALE;
-	opened->backing_id = slot->backing_id;
-	fill_opened(slot, O_RDWR, opened);
+	replay_opened(core, slot, O_RDWR, opened);
 	error = tree_stat(&core->tree, slot, &st);
 	if (error == 0)
 		attr_entry(core, slot, &st, out);
@@ -205,7 +259,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 	int rc;
 
 	fdcache_put(&core->files, state_index(&core->state, slot), fd);
-	rc = prepare_open(core, slot, flags, opened);
+	rc = slot->flags & SLOT_UNBORN ? prepare_unborn_open(core, slot, opened)
+				       : prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
 		state_abandon(&core->state);
 		slot_consider_free(core, slot);
@@ -219,7 +274,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 
 /* Owns fd. */
 static int enter_created(struct core *core, int dirfd, uint64_t parent, const char *name, int flags,
-			 int fd, bool fresh, struct core_entry *out, struct core_opened *opened)
+			 int fd, bool fresh, const struct core_caller *caller,
+			 struct core_entry *out, struct core_opened *opened)
 {
 	struct slot *slot;
 	struct stat st;
@@ -232,11 +288,17 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 		close(fd);
 		return rc;
 	}
-	if (core->config.lifetime && !(slot->flags & SLOT_TEMPORARY)) {
-		slot->flags |= SLOT_TEMPORARY;
-		record_save(core, slot, fd);
-	}
-	return open_created(core, slot, &st, flags, fd, out, opened);
+	if (fresh || core->resent_started)
+		slot_born(core, slot, parent, caller);
+	rc = open_created(core, slot, &st, flags, fd, out, opened);
+	if (rc < 0)
+		return rc;
+	if (fresh || core->resent_started)
+		EVENT(core, .kind = CORE_EVENT_CREATED, .node = out->node, .at = {parent, name},
+		      .st = &st);
+	EVENT(core, .kind = CORE_EVENT_OPENED, .node = out->node, .at = {parent, name}, .st = &st,
+	      .flags = flags);
+	return 0;
 }
 
 int core_create_file(struct core *core, uint64_t parent, const char *name, mode_t mode, int flags,
@@ -249,14 +311,13 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 
 	if (core_replayed(core, &rc, &node))
 		return replay_create(core, rc, node, out, opened);
-	dirfd = names_directory(core, parent);
+	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	cred_assume(core, caller);
 	fd = create_inode(core, dirfd, name, mode, flags, &fresh);
 	if (fd < 0)
 		return fd;
-	return enter_created(core, dirfd, parent, name, flags, fd, fresh, out, opened);
+	return enter_created(core, dirfd, parent, name, flags, fd, fresh, caller, out, opened);
 }
 
 /* An inode without a name is an orphan from its first day; the tree's own O_TMPFILE gives it the
@@ -272,10 +333,9 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 
 	if (core_replayed(core, &rc, &node))
 		return replay_create(core, rc, node, out, opened);
-	dirfd = names_directory(core, parent);
+	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	cred_assume(core, caller);
 	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
@@ -293,7 +353,11 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 		slot_consider_free(core, slot);
 		return rc;
 	}
-	slot->flags |= SLOT_ORPHAN;
+	slot->flags |= SLOT_ORPHAN | (HANDLE_FLAGS_WRITE_ONLY(flags) ? (uint32_t)SLOT_UNBORN : 0U);
+	slot_born(core, slot, parent, caller);
 	st.st_nlink = 1;
-	return open_created(core, slot, &st, flags, fd, out, opened);
+	rc = open_created(core, slot, &st, flags, fd, out, opened);
+	if (rc == 0 && !(slot->flags & SLOT_UNBORN))
+		EVENT(core, .kind = CORE_EVENT_OPENED, .node = out->node, .flags = flags);
+	return rc;
 }

@@ -21,10 +21,11 @@
 struct view {
 	uint64_t start, end, offset;
 	unsigned access;
+	const char *after_key;
 };
 
 struct scan {
-	char key[64]; /* " maj:min inode " as maps prints it */
+	char key[64]; /* " maj:min inode " as maps prints it; for many objects " maj:min " */
 	size_t key_length;
 	char *buffer;
 	size_t unreadable;
@@ -34,6 +35,9 @@ struct scan {
 	int (*found)(struct scan *scan, pid_t pid, const struct view *view);
 	int (*process_done)(struct scan *scan, int proc_fd, pid_t pid);
 	uint64_t beyond;
+	const ino_t *inos; /* of many: ascending */
+	size_t ino_count;
+	uint32_t *counts;
 	struct inspect_result *out;
 	struct inspect_holder *holder; /* of the process being read, or NULL */
 	struct inspect_handles *handles;
@@ -82,6 +86,7 @@ static int scan_lines(struct scan *scan, pid_t pid, const char *begin, const cha
 		line = line ? line + 1 : begin;
 		next = memchr(hit, '\n', (size_t)(end - hit));
 		if (parse_line(line, hit, &view)) {
+			view.after_key = hit + scan->key_length;
 			rc = scan->found(scan, pid, &view);
 			if (rc)
 				return rc;
@@ -200,16 +205,21 @@ static int scan_all(struct scan *scan)
 	return rc;
 }
 
-static int scan_run(struct scan *scan, uint32_t dev_major, uint32_t dev_minor, ino_t ino)
+static int scan_run(struct scan *scan)
 {
 	AUTO_FREE char *buffer = malloc(MAPS_BUFFER);
 
 	if (!buffer)
 		return -ENOMEM;
 	scan->buffer = buffer;
+	return scan_all(scan);
+}
+
+static int scan_for(struct scan *scan, uint32_t dev_major, uint32_t dev_minor, ino_t ino)
+{
 	scan->key_length = (size_t)snprintf(scan->key, sizeof scan->key, " %02x:%02x %llu ",
 					    dev_major, dev_minor, (unsigned long long)ino);
-	return scan_all(scan);
+	return scan_run(scan);
 }
 
 /* --- who holds it --- */
@@ -334,7 +344,7 @@ int inspect_scan(uint32_t dev_major, uint32_t dev_minor, ino_t ino, bool want_ha
 	inspect_handles_init(&handles, dev_major, dev_minor, ino);
 	if (want_handles)
 		scan.handles = &handles;
-	rc = scan_run(&scan, dev_major, dev_minor, ino);
+	rc = scan_for(&scan, dev_major, dev_minor, ino);
 	inspect_handles_finish(&handles);
 	out->unreadable = scan.unreadable;
 	return rc;
@@ -350,7 +360,46 @@ int inspect_has_view_beyond(uint32_t dev_major, uint32_t dev_minor, ino_t ino, u
 {
 	struct scan scan = {.found = view_is_beyond, .beyond = size};
 
-	return scan_run(&scan, dev_major, dev_minor, ino);
+	return scan_for(&scan, dev_major, dev_minor, ino);
+}
+
+/* --- views of many --- */
+
+static int count_view(struct scan *scan, pid_t pid, const struct view *view)
+{
+	char *end;
+	const ino_t ino = strtoull(view->after_key, &end, 10);
+	size_t low = 0, high = scan->ino_count;
+
+	(void)pid;
+	if (*end != ' ')
+		return 0;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (scan->inos[middle] < ino)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < scan->ino_count && scan->inos[low] == ino)
+		scan->counts[low]++;
+	return 0;
+}
+
+int inspect_count_views(uint32_t dev_major, uint32_t dev_minor, const ino_t *inos, size_t count,
+			uint32_t *counts, size_t *unreadable)
+{
+	struct scan scan = {
+	    .found = count_view, .inos = inos, .ino_count = count, .counts = counts};
+	int rc;
+
+	memset(counts, 0, count * sizeof *counts);
+	scan.key_length =
+	    (size_t)snprintf(scan.key, sizeof scan.key, " %02x:%02x ", dev_major, dev_minor);
+	rc = scan_run(&scan);
+	*unreadable = scan.unreadable;
+	return rc;
 }
 
 void inspect_finish(struct inspect_result *result)

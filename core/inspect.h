@@ -43,5 +43,9 @@ int inspect_scan(uint32_t dev_major, uint32_t dev_minor, ino_t ino, bool want_ha
  * first. */
 int inspect_has_view_beyond(uint32_t dev_major, uint32_t dev_minor, ino_t ino, uint64_t size);
 void inspect_finish(struct inspect_result *result);
+/* Views of many objects in one look: counts[i] becomes the number of inos[i], which ascend.
+ * *unreadable as above. 0 or -errno. */
+int inspect_count_views(uint32_t dev_major, uint32_t dev_minor, const ino_t *inos, size_t count,
+			uint32_t *counts, size_t *unreadable);
 
 #endif

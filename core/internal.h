@@ -21,13 +21,16 @@ struct core {
 	struct core_config config;
 	struct state state;
 	struct tree tree;
-	struct fdcache files;  /* data descriptors of regular files, O_RDWR where it can be */
-	struct map by_ino;     /* st_ino -> slot index */
-	struct map by_watch;   /* watch -> slot index (one of those that share the file) */
-	struct map bindings;   /* binding -> descriptor */
-	struct probes *probes; /* lastview.c */
-	struct retry *retries; /* flush.c */
-	bool persistent;       /* the tree is on a real file system */
+	struct fdcache files;      /* data descriptors of regular files, O_RDWR where it can be */
+	struct map by_ino;         /* st_ino -> slot index */
+	struct map by_watch;       /* watch -> slot index (one of those that share the file) */
+	struct map bindings;       /* binding -> descriptor */
+	struct probes *probes;     /* lastview.c */
+	struct waits *waits;       /* wait.c */
+	struct accounts *accounts; /* account.c */
+	struct retry *retries;     /* flush.c */
+	struct map flushes;        /* slot index -> flushes since this worker began */
+	bool persistent;           /* the tree is on a real file system */
 	struct jobs *jobs;
 	struct timers timers;
 	int epoll_fd;
@@ -35,9 +38,14 @@ struct core {
 	size_t free_count, free_capacity;
 	struct request_record *record; /* of the request in hand */
 	uid_t request_uid;
-	bool resent_done, resent_started;
+	bool resent, resent_done, resent_started;
 	uint64_t forget_index;            /* inodes of this FORGET handled so far */
 	uint64_t known, handles, failing; /* for core_usage() */
+	bool observed;                    /* somebody is told of events */
+	struct {
+		struct timer timer;
+		uint32_t next; /* slot */
+	} observing;           /* observe.c: looking at what was there before */
 };
 
 static inline uint32_t lifetime_flags(uint32_t flags, enum core_lifetime lifetime)
@@ -55,6 +63,15 @@ static inline enum core_lifetime lifetime_of(uint32_t flags)
 	return flags & SLOT_TEMPORARY ? CORE_TEMPORARY : CORE_PERMANENT;
 }
 
+/* Handle-bound, and its last handle went: it has lost its name and gets no handle any more; views
+ * may be left. */
+static inline bool slot_is_ended(const struct slot *slot)
+{
+	const uint32_t all = SLOT_HANDLE_BOUND | SLOT_ORPHAN | SLOT_USED;
+
+	return (slot->flags & all) == all && !slot->handles;
+}
+
 /* --- core.c --- */
 /* This request was carried out by a worker that died: the recorded outcome in *error, node in
  * *node. */
@@ -70,7 +87,12 @@ int core_finish(struct core *core, int error);
  * made it, so that it has no record. */
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
 		 const struct stat *st, bool fresh, struct slot **out);
-struct slot *slot_get(struct core *core, uint64_t node); /* NULL: stale */
+/* A slot of an inode that was just made, before its first commit: lifetime by its directory's or
+ * the mount's default, creator. */
+void slot_born(struct core *core, struct slot *slot, uint64_t parent,
+	       const struct core_caller *caller);
+struct slot *slot_get(struct core *core, uint64_t node);   /* NULL: stale, or ended */
+struct slot *slot_known(struct core *core, uint64_t node); /* NULL: stale */
 struct slot *slot_by_ino(struct core *core, ino_t ino);
 /* The one decider: frees the slot when nothing needs it any more. */
 void slot_consider_free(struct core *core, struct slot *slot);
@@ -79,6 +101,8 @@ int slots_rebuild(struct core *core);
 
 /* --- names.c --- */
 int names_directory(struct core *core, uint64_t node); /* borrowed O_PATH fd or -errno */
+/* The same, to create something in it for the caller. */
+int names_create_in(struct core *core, uint64_t node, const struct core_caller *caller);
 
 /* --- attr.c --- */
 int slot_stat(struct core *core, struct slot *slot, struct stat *st); /* the tree's own word */
@@ -90,6 +114,8 @@ void attr_entry(struct core *core, struct slot *slot, const struct stat *st,
 void record_load(struct core *core, struct slot *slot, int dirfd, const char *name);
 int record_save(struct core *core, struct slot *slot, int fd); /* fd of the marker, may be O_PATH */
 int record_save_slot(struct core *core, struct slot *slot);
+/* A directory's limit, 0: none; flags as the account's. */
+uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags);
 const char *record_xattr_name(const struct core *core);
 
 /* --- reserve.c --- */
@@ -114,7 +140,9 @@ void lastview_watch(struct core *core, struct slot *slot, int fd);
 void lastview_gone(struct core *core, struct slot *slot);
 /* A bound object has a handle that may write. */
 void lastview_in_use(struct core *core, struct slot *slot);
-void lastview_made_temporary(struct core *core, struct slot *slot);
+/* An object in the middle of its life gets this lifetime. 0, or -EBUSY: views without a handle are
+ * left, and it is to go with its last handle. The record is still to be saved. */
+int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifetime lifetime);
 void lastview_handle_closed(struct core *core, struct slot *slot);
 void lastview_dispatch(struct core *core);
 void lastview_forget(struct core *core, struct slot *slot);
@@ -128,12 +156,46 @@ void flush_last_view(struct core *core, struct slot *slot);
 void flush_resume(struct core *core);
 void flush_finish(struct core *core);
 
+/* --- events.c --- */
+void event_emit(struct core *core, const struct core_event *event);
+/* What a rename replaces must be looked at before. */
+struct event_rename {
+	uint64_t parent, new_parent, node;
+	const char *name, *new_name;
+	bool replaces, exchanges;
+	struct stat replaced;
+};
+void event_before_rename(struct core *core, struct event_rename *rename, int from, int to);
+void event_renamed(struct core *core, const struct event_rename *rename);
+/* Told after the commit, or before the inode is gone. */
+#define EVENT(core, ...)                                                                           \
+	do {                                                                                       \
+		if ((core)->observed)                                                              \
+			event_emit((core), &(const struct core_event){__VA_ARGS__});               \
+	} while (0)
+
+/* --- observe.c --- */
+/* lastview_wanted(), or somebody wants to be told. */
+bool lastview_seen(const struct core *core, const struct slot *slot);
+/* As lastview_watch(), of an object that is only seen. */
+void observe_watch(struct core *core, struct slot *slot, int fd);
+/* Nothing holds the object any more. */
+void observe_ended(struct core *core, struct slot *slot);
+/* Whatever is watched for being seen only is not any more. */
+void observe_drop(struct core *core);
+
 /* --- temporary.c --- */
+/* The last handle of a handle-bound object went: its name goes, it lives on without one. */
+void temporary_unname(struct core *core, struct slot *slot);
+/* Nothing holds a temporary object any more. */
 void temporary_end(struct core *core, struct slot *slot);
 
 /* --- binding.c --- */
 int binding_descriptor(struct core *core, const struct slot *slot); /* borrowed or -errno */
 void binding_drop(struct core *core, struct slot *slot);
+/* Binds a fresh slot, which gets these flags as well; committed. 0 or -errno with *why. */
+int binding_create(struct core *core, struct slot *slot, const struct core_setup *setup,
+		   uint32_t flags, const char **why);
 
 void binding_recover(struct core *core);
 void binding_finish(struct core *core);

@@ -7,13 +7,15 @@
  * a refused probe is tried again soon.
  *
  * Only objects with something to do at their end are watched: temporary and file-backed ones. Plain
- * permanent memory costs no event at all.
+ * permanent memory costs no event at all. The name of a handle-bound one goes with its last handle;
+ * its views are waited for like those of the others.
  *
  * An external file may be open outside the mount, and the lease is refused for ever: then /proc
  * says whether a view of the object itself is left. The same answers for views that went while a
  * handle is still open, which makes no event: bound objects in use are looked at twice a second.
  *
- * Without passthrough FUSE sends RELEASE only after the last munmap: handles == 0 is the answer. */
+ * Without passthrough FUSE sends RELEASE only after the last munmap, and objects to wait on have no
+ * views: there handles == 0 is the answer. */
 #include "core/probe.h"
 
 #include "core/inspect.h"
@@ -42,21 +44,23 @@ struct scan {
 
 bool lastview_wanted(const struct slot *slot)
 {
-	/* An unlinked temporary object has no name to lose. */
-	return (slot->flags & SLOT_BOUND) ||
+	/* An unlinked temporary object has no name to lose. An ended one lost it behind the
+	 * kernel's back, which therefore will not forget it by itself. */
+	return (slot->flags & SLOT_BOUND) || slot_is_ended(slot) ||
 	       (slot->flags & (SLOT_TEMPORARY | SLOT_ORPHAN)) == SLOT_TEMPORARY;
 }
 
-static bool by_release_alone(const struct core *core)
+static bool by_release_alone(const struct core *core, const struct slot *slot)
 {
-	return !core->config.data.attach;
+	return !core->config.data.attach || slot_is_waitable(slot);
 }
 
 void lastview_gone(struct core *core, struct slot *slot)
 {
 	probe_end(core, slot);
 	watch_drop(core, slot);
-	if (slot->flags & SLOT_USED) {
+	observe_ended(core, slot);
+	if ((slot->flags & SLOT_USED) && lastview_wanted(slot)) {
 		if (slot->flags & SLOT_BOUND)
 			flush_last_view(core, slot);
 		if (slot->flags & SLOT_TEMPORARY)
@@ -220,37 +224,57 @@ void lastview_handle_closed(struct core *core, struct slot *slot)
 {
 	if (slot->flags & SLOT_DEAD)
 		return;
-	if (!by_release_alone(core))
-		hint(core, slot);
-	else if (slot->handles == 0)
-		lastview_gone(core, slot);
-}
-
-/* An object in the middle of its life is temporary from now on. One that nobody holds waits for its
- * next user. */
-void lastview_made_temporary(struct core *core, struct slot *slot)
-{
-	int fd;
-
-	if (!(slot->flags & SLOT_USED))
-		return;
-	if (!slot->handles && (by_release_alone(core) || lastview_probe(core, slot) == 1)) {
-		slot->flags &= ~(uint32_t)SLOT_USED;
+	if (by_release_alone(core, slot)) {
+		if (slot->handles == 0)
+			lastview_gone(core, slot);
 		return;
 	}
-	if (by_release_alone(core))
-		return;
+	if (slot->handles == 0 && (slot->flags & SLOT_HANDLE_BOUND) && (slot->flags & SLOT_USED))
+		temporary_unname(core, slot);
+	if (lastview_wanted(slot) || (slot->flags & SLOT_WATCHED))
+		hint(core, slot);
+}
+
+static bool is_held(struct core *core, struct slot *slot)
+{
+	if (slot->handles)
+		return true;
+	return !by_release_alone(core, slot) && lastview_probe(core, slot) != 1;
+}
+
+/* One that nobody holds waits for its next user. That is decided in the same commit: a worker that
+ * takes over ends a used object that nobody holds. */
+int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifetime lifetime)
+{
+	bool used = slot->flags & SLOT_USED, held = used && is_held(core, slot);
+	bool waits = used && !held && lifetime != CORE_PERMANENT;
+	uint32_t flags;
+	int fd;
+
+	if (held && lifetime == CORE_HANDLE_BOUND && !slot->handles)
+		return -EBUSY;
+	if (waits && (slot->flags & SLOT_BOUND))
+		flush_last_view(core, slot); /* its event may be on its way */
+	flags = lifetime_flags(slot->flags, lifetime);
+	STAGE(&core->state, slot->flags, waits ? flags & ~(uint32_t)SLOT_USED : flags);
+	state_commit(&core->state);
+	if (!held || lifetime == CORE_PERMANENT || by_release_alone(core, slot))
+		return 0;
 	fd = file_descriptor(core, slot);
 	if (fd < 0)
-		return;
+		return 0;
 	watch_add(core, slot, fd);
 	if (!slot->handles)
 		hint(core, slot);
+	return 0;
 }
 
 void lastview_watch(struct core *core, struct slot *slot, int fd)
 {
-	watch_add(core, slot, fd);
+	if (lastview_wanted(slot))
+		watch_add(core, slot, fd);
+	else
+		observe_watch(core, slot, fd);
 }
 
 void lastview_forget(struct core *core, struct slot *slot)
@@ -263,7 +287,7 @@ static void hint_all(struct core *core)
 {
 	for (uint32_t i = 2; i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
-		if (slot->lookups && (slot->flags & SLOT_USED) && lastview_wanted(slot))
+		if (slot->lookups && (slot->flags & SLOT_USED) && lastview_seen(core, slot))
 			lastview_handle_closed(core, slot);
 	}
 }
@@ -303,5 +327,6 @@ void lastview_resume(struct core *core)
 		if (slot->flags & SLOT_WATCHED)
 			watch_remember(core, slot->watch, i);
 	}
+	observe_drop(core);
 	hint_all(core);
 }

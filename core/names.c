@@ -14,6 +14,15 @@ int names_directory(struct core *core, uint64_t node)
 	return slot ? tree_directory(&core->tree, slot) : -ESTALE;
 }
 
+int names_create_in(struct core *core, uint64_t node, const struct core_caller *caller)
+{
+	int dirfd = names_directory(core, node);
+
+	if (dirfd >= 0)
+		cred_assume(core, caller);
+	return dirfd;
+}
+
 /* A count that the kernel will not hear of after all. */
 static int take_back(struct core *core, struct slot *slot, int error)
 {
@@ -27,7 +36,7 @@ static int take_back(struct core *core, struct slot *slot, int error)
 /* The answer of a lookup or creation that a former worker made and could not send. */
 static int replay_entry(struct core *core, int error, uint64_t node, struct core_entry *out)
 {
-	struct slot *slot = slot_get(core, node);
+	struct slot *slot = slot_known(core, node);
 	struct stat st;
 
 	if (error)
@@ -41,8 +50,9 @@ static int replay_entry(struct core *core, int error, uint64_t node, struct core
 	return 0;
 }
 
-static int enter(struct core *core, int dirfd, uint64_t parent, const char *name, bool created,
-		 struct core_entry *out)
+/* creator: NULL if it was there before. */
+static int enter(struct core *core, int dirfd, uint64_t parent, const char *name,
+		 const struct core_caller *creator, struct core_entry *out)
 {
 	struct slot *slot;
 	struct stat st;
@@ -50,15 +60,16 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	rc = slot_acquire(core, dirfd, parent, name, &st, created, &slot);
+	rc = slot_acquire(core, dirfd, parent, name, &st, creator, &slot);
 	if (rc < 0)
 		return rc;
-	if (created && S_ISREG(st.st_mode) && core->config.lifetime) {
-		slot->flags |= SLOT_TEMPORARY;
-		record_save_slot(core, slot);
-	}
+	if (creator)
+		slot_born(core, slot, parent, creator);
 	core_stage_done(core, 0, state_node(&core->state, slot));
 	state_commit(&core->state);
+	if (creator)
+		EVENT(core, .kind = CORE_EVENT_CREATED, .node = state_node(&core->state, slot),
+		      .at = {parent, name}, .st = &st);
 	attr_entry(core, slot, &st, out);
 	return 0;
 }
@@ -71,7 +82,7 @@ int core_lookup(struct core *core, uint64_t parent, const char *name, struct cor
 	if (core_replayed(core, &rc, &node))
 		return replay_entry(core, rc, node, out);
 	dirfd = names_directory(core, parent);
-	return dirfd < 0 ? dirfd : enter(core, dirfd, parent, name, false, out);
+	return dirfd < 0 ? dirfd : enter(core, dirfd, parent, name, NULL, out);
 }
 
 /* FORGET is never sent again, so a next worker finds it in the buffer it was read into, and must
@@ -91,7 +102,7 @@ static bool forgotten_before(struct core *core)
 
 void core_forget(struct core *core, uint64_t node, uint64_t count)
 {
-	struct slot *slot = slot_get(core, node);
+	struct slot *slot = slot_known(core, node);
 
 	if (forgotten_before(core))
 		return;
@@ -121,14 +132,13 @@ static int create(struct core *core, uint64_t parent, const char *name,
 
 	if (core_replayed(core, &rc, &node))
 		return replay_entry(core, rc, node, out);
-	dirfd = names_directory(core, parent);
+	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	cred_assume(core, caller);
 	/* The kernel asked because the name was absent: it is there now because we made it. */
 	if (creation->make(dirfd, name, creation) < 0 && !(errno == EEXIST && core->resent_started))
 		return -errno;
-	return enter(core, dirfd, parent, name, true, out);
+	return enter(core, dirfd, parent, name, caller, out);
 }
 
 static int make_node(int dirfd, const char *name, const struct creation *creation)
@@ -172,17 +182,53 @@ int core_symlink(struct core *core, uint64_t parent, const char *name, const cha
 	return create(core, parent, name, caller, &creation, out);
 }
 
+/* The first name of an inode that had none: it moves out of the orphans in one step. */
+static int publish(struct core *core, struct slot *slot, uint64_t parent, const char *name,
+		   struct core_entry *out)
+{
+	int dirfd = names_directory(core, parent), rc;
+	struct stat st;
+
+	if (dirfd < 0)
+		return dirfd;
+	rc = tree_orphan_publish(&core->tree, state_node(&core->state, slot), dirfd, name);
+	if (rc == -EEXIST || rc == -ENOENT) {
+		if (!core->resent_started || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    st.st_ino != slot->ino)
+			return rc;
+	} else if (rc < 0) {
+		return rc;
+	}
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	tree_moved(&core->tree, slot, parent, name);
+	STAGE(&core->state, slot->flags, slot->flags & ~(uint32_t)(SLOT_ORPHAN | SLOT_UNBORN));
+	STAGE(&core->state, slot->lookups, slot->lookups + 1);
+	core_stage_done(core, 0, state_node(&core->state, slot));
+	state_commit(&core->state);
+	EVENT(core, .kind = CORE_EVENT_CREATED, .node = state_node(&core->state, slot),
+	      .at = {parent, name}, .st = &st);
+	attr_entry(core, slot, &st, out);
+	return 0;
+}
+
 int core_link(struct core *core, uint64_t node, uint64_t parent, const char *name,
 	      struct core_entry *out)
 {
 	struct slot *slot = slot_get(core, node);
 	AUTO_CLOSE int fd = -1;
+	struct stat st;
 	int dirfd, rc;
 
 	if (core_replayed(core, &rc, &node))
 		return replay_entry(core, rc, node, out);
 	if (!slot)
 		return -ESTALE;
+	rc = slot_stat(core, slot, &st);
+	if (rc < 0)
+		return rc;
+	if ((slot->flags & SLOT_ORPHAN) && st.st_nlink == 1)
+		return publish(core, slot, parent, name, out);
 	if (slot->flags & SLOT_TEMPORARY)
 		return -EPERM; /* "the last handle closes, the name goes": there is one name */
 	dirfd = names_directory(core, parent);
@@ -192,7 +238,10 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 	if (linkat(AT_FDCWD, tree_fd_path(fd).text, dirfd, name, AT_SYMLINK_FOLLOW) < 0 &&
 	    !(errno == EEXIST && core->resent_started))
 		return -errno;
-	return enter(core, dirfd, parent, name, false, out);
+	rc = enter(core, dirfd, parent, name, NULL, out);
+	if (rc == 0)
+		EVENT(core, .kind = CORE_EVENT_LINKED, .node = out->node, .at = {parent, name});
+	return rc;
 }
 
 int core_readlink(struct core *core, uint64_t node, char *buffer, size_t size)

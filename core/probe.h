@@ -25,6 +25,7 @@ void lastview_probe_due(struct timer *timer);
 
 /* watch.c: close events of a slot's backing file. The slot says SLOT_WATCHED if there is one. */
 void watch_add(struct core *core, struct slot *slot, int fd);
+int watch_try(struct core *core, struct slot *slot, int fd); /* 0 or -errno */
 int watch_remember(struct core *core, int watch, uint32_t index);
 void watch_drop(struct core *core, struct slot *slot);
 /* Slots that share the watch, at most size; how many there are. */

@@ -1,23 +1,37 @@
 /* What a backing inode cannot say of itself, kept on it as one extended attribute: absent on a
  * plain permanent memory object. trusted.* where we may, so that no client reads or forges it. */
 #include "core/internal.h"
+#include "core/limit.h"
 #include "core/util.h"
 
 #include <stdio.h>
 #include <sys/xattr.h>
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_FLAGS                                                                               \
-	(SLOT_TEMPORARY | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY | SLOT_FLUSH_UNTOLD)
+	(SLOT_TEMPORARY | SLOT_HANDLE_BOUND | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY |          \
+	 SLOT_FLUSH_UNTOLD)
+
+_Static_assert(sizeof(struct wait_state) == 32, "it is the larger part of the union");
 
 struct record {
 	uint32_t version;
 	uint32_t flags; /* RECORD_FLAGS of the slot */
-	uint64_t binding;
-	uint64_t size;
-	uint64_t flushed_at;
-	int32_t flush_error;
-	uint32_t flush_failures;
+	uint8_t type, inherit;
+	uint16_t limit_flags; /* of struct account */
+	uint32_t creator_uid, creator_pid;
+	uint32_t reserved2;
+	uint64_t limit; /* directories: of the tree below; 0: none of its own */
+	union {
+		struct {
+			uint64_t binding;
+			uint64_t size;
+			uint64_t flushed_at;
+			int32_t flush_error;
+			uint32_t flush_failures;
+		};
+		struct wait_state wait;
+	};
 };
 
 const char *record_xattr_name(const struct core *core)
@@ -25,21 +39,38 @@ const char *record_xattr_name(const struct core *core)
 	return core->config.rootless ? "user.mappingfs.record" : "trusted.mappingfs";
 }
 
-void record_load(struct core *core, struct slot *slot, int dirfd, const char *name)
+static bool get(const struct core *core, int dirfd, const char *name, struct record *out)
 {
 	char path[STATE_NAME_MAX + 40];
-	struct record record;
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
-	if (lgetxattr(path, record_xattr_name(core), &record, sizeof record) != sizeof record ||
-	    record.version != RECORD_VERSION)
+	return lgetxattr(path, record_xattr_name(core), out, sizeof *out) == sizeof *out &&
+	       out->version == RECORD_VERSION;
+}
+
+void record_load(struct core *core, struct slot *slot, int dirfd, const char *name)
+{
+	struct record record;
+
+	slot->creator_uid = UINT32_MAX;
+	if (!get(core, dirfd, name, &record))
 		return;
 	slot->flags |= record.flags & RECORD_FLAGS;
-	slot->binding = record.binding;
-	slot->size = record.size;
-	slot->flushed_at = record.flushed_at;
-	slot->flush_error = record.flush_error;
-	slot->flush_failures = record.flush_failures;
+	slot->type = record.type < OBJECT_TYPES ? record.type : OBJECT_MAPPING;
+	slot->inherit = record.inherit;
+	slot->creator_uid = record.creator_uid;
+	slot->creator_pid = record.creator_pid;
+	slot->wait = record.wait; /* all of the union: the larger part */
+}
+
+uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags)
+{
+	struct record record;
+
+	if (!get(core, dirfd, name, &record))
+		return 0;
+	*flags = record.limit_flags;
+	return record.limit;
 }
 
 int record_save(struct core *core, struct slot *slot, int fd)
@@ -47,14 +78,21 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	struct record record = {
 	    .version = RECORD_VERSION,
 	    .flags = slot->flags & RECORD_FLAGS,
-	    .binding = slot->binding,
-	    .size = slot->size,
-	    .flushed_at = slot->flushed_at,
-	    .flush_error = slot->flush_error,
-	    .flush_failures = slot->flush_failures,
+	    .type = slot->type,
+	    .inherit = slot->inherit,
+	    .creator_uid = slot->creator_uid,
+	    .creator_pid = slot->creator_pid,
+	    .wait = slot->wait,
 	};
-	return neg_errno(
+	int rc;
+
+	record.limit = limit_of_record(core, slot, &record.limit_flags);
+	rc = neg_errno(
 	    setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record, sizeof record, 0));
+
+	if (rc == 0)
+		slot->flags &= ~(uint32_t)SLOT_UNSAVED;
+	return rc;
 }
 
 int record_save_slot(struct core *core, struct slot *slot)

@@ -52,7 +52,11 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 	} else if (unlinkat(dirfd, name, 0) < 0) {
 		return -errno;
 	}
-	return core_finish(core, 0);
+	core_finish(core, 0);
+	EVENT(core, .kind = CORE_EVENT_REMOVED, .node = slot ? state_node(&core->state, slot) : 0,
+	      .at = {parent, name}, .st = &st, .removal = CORE_REMOVED_UNLINK,
+	      .links = st.st_nlink - 1);
+	return 0;
 }
 
 static int directory_is_empty(int dirfd, const char *name)
@@ -178,6 +182,11 @@ static int do_rename(struct core *core, int from, const char *name, int to, cons
 int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t new_parent,
 		const char *new_name, unsigned flags)
 {
+	struct event_rename told = {.parent = parent,
+				    .name = name,
+				    .new_parent = new_parent,
+				    .new_name = new_name,
+				    .exchanges = flags & RENAME_EXCHANGE};
 	int from, to, rc;
 
 	if (core_replayed(core, &rc, NULL))
@@ -190,6 +199,7 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 	to = names_directory(core, new_parent);
 	if (from < 0 || to < 0)
 		return from < 0 ? from : to;
+	event_before_rename(core, &told, from, to);
 	rc = do_rename(core, from, name, to, new_name, flags);
 	note_place(core, to, new_parent, new_name);
 	if (flags & RENAME_EXCHANGE)
@@ -200,5 +210,7 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		state_commit(&core->state);
 		return rc;
 	}
-	return core_finish(core, 0);
+	core_finish(core, 0);
+	event_renamed(core, &told);
+	return 0;
 }

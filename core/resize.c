@@ -160,6 +160,8 @@ int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, 
 		return rc;
 	if (!(slot->flags & SLOT_REGULAR))
 		return -EINVAL;
+	if (slot_is_waitable(slot))
+		return size ? -EINVAL : 0; /* a shell's ">" truncates */
 	if (slot->flags & SLOT_READ_ONLY)
 		return -EACCES;
 	now = slot->flags & SLOT_BOUND ? slot->size : (uint64_t)st.st_size;

@@ -1,5 +1,6 @@
 #include "core/internal.h"
 #include "core/util.h"
+#include "core/wait.h"
 
 #include <stdio.h>
 
@@ -38,10 +39,16 @@ static struct slot *take_free(struct core *core)
 	return slot;
 }
 
-struct slot *slot_get(struct core *core, uint64_t node)
+struct slot *slot_known(struct core *core, uint64_t node)
 {
 	struct slot *slot = state_slot(&core->state, node);
 	return slot && (slot->lookups || state_index(&core->state, slot) == 1) ? slot : NULL;
+}
+
+struct slot *slot_get(struct core *core, uint64_t node)
+{
+	struct slot *slot = slot_known(core, node);
+	return slot && !slot_is_ended(slot) ? slot : NULL;
 }
 
 struct slot *slot_by_ino(struct core *core, ino_t ino)
@@ -62,7 +69,7 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 	if (rc == 0) {
 		if (setid_mode(st->st_mode))
 			slot->flags |= SLOT_SETID;
-		if ((slot->flags & SLOT_REGULAR) && !fresh)
+		if ((slot->flags & (SLOT_REGULAR | SLOT_DIRECTORY)) && !fresh)
 			record_load(core, slot, dirfd, name);
 		tree_moved(&core->tree, slot, parent, name);
 		rc = map_put(&core->by_ino, st->st_ino, state_index(&core->state, slot));
@@ -72,6 +79,8 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 		return rc;
 	}
 	core->known++;
+	if (slot_is_waitable(slot))
+		wait_known(core, slot);
 	*out = slot;
 	return 0;
 }
@@ -91,6 +100,28 @@ int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name
 	STAGE(&core->state, slot->lookups, slot->lookups + 1);
 	*out = slot;
 	return 0;
+}
+
+void slot_born(struct core *core, struct slot *slot, uint64_t parent,
+	       const struct core_caller *caller)
+{
+	const struct slot *directory = slot_get(core, parent);
+	enum core_lifetime lifetime = core->config.lifetime;
+
+	if (slot->flags & SLOT_REGULAR) {
+		slot->creator_uid = caller->uid;
+		slot->creator_pid = (uint32_t)caller->pid;
+		slot->flags |= SLOT_UNSAVED;
+	}
+	if (directory && directory->inherit)
+		lifetime = (enum core_lifetime)(directory->inherit - 1);
+	if (slot->flags & SLOT_REGULAR)
+		slot->flags = lifetime_flags(slot->flags, lifetime);
+	else if (directory && (slot->flags & SLOT_DIRECTORY))
+		slot->inherit = directory->inherit;
+	/* A machine that dies must not make it permanent. */
+	if ((slot->flags & SLOT_TEMPORARY) || slot->inherit)
+		record_save_slot(core, slot);
 }
 
 static void let_go_of_inode(struct core *core, struct slot *slot)
@@ -120,8 +151,13 @@ void slot_consider_free(struct core *core, struct slot *slot)
 		lastview_gone(core, slot);
 		return;
 	}
+	if (slot_is_waitable(slot))
+		wait_forget(core, slot);
+	observe_ended(core, slot);
 	lastview_forget(core, slot);
 	backing_release(core, slot);
+	if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
+		record_save_slot(core, slot);
 	if (!(slot->flags & SLOT_DEAD)) {
 		let_go_of_inode(core, slot);
 		map_remove(&core->by_ino, slot->ino);
@@ -129,6 +165,7 @@ void slot_consider_free(struct core *core, struct slot *slot)
 	if (slot->flags & SLOT_DEAD)
 		binding_drop(core, slot);
 	fdcache_drop(&core->files, index);
+	map_remove(&core->flushes, index);
 	tree_forget(&core->tree, slot);
 	STAGE(&core->state, slot->flags, 0);
 	state_commit(&core->state);
@@ -175,9 +212,13 @@ static int rebuild_slot(struct core *core, uint32_t index)
 		return push_free(core, index);
 	core->known++;
 	core->handles += slot->handles;
-	core->failing += slot->flush_error != 0;
+	core->failing += !slot_is_waitable(slot) && slot->flush_error != 0;
 	if (slot->flags & SLOT_DEAD)
 		return 0;
+	/* Killed after it got its first name, before we could say so. */
+	if ((slot->flags & SLOT_ORPHAN) &&
+	    !tree_orphan_exists(&core->tree, state_node(&core->state, slot)))
+		slot->flags &= ~(uint32_t)(SLOT_ORPHAN | SLOT_UNBORN);
 	return map_put(&core->by_ino, slot->ino, index);
 }
 

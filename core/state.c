@@ -83,6 +83,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->header->high = 2; /* slot 0 is no node; slot 1 is the root */
 	state->header->next_binding = 1;
 	state->header->handles_high = state->header->members_high = 1; /* 0 is none */
+	state->header->accounts_high = 1;
 	return 0;
 }
 

@@ -31,7 +31,7 @@
 #define STATE_MAX_SLOTS  (1U << 22)
 #define STATE_RECORDS    256U
 #define STATE_SAVED      64U
-#define STATE_LOG_WORDS  32U
+#define STATE_LOG_WORDS  320U /* a wait for all of 64 objects */
 #define STATE_HANDLE_MAX 32U
 #define STATE_NAME_MAX   255U
 #define STATE_HANDLES    (1U << 20) /* open handles of waitable objects */
@@ -57,6 +57,8 @@ enum {
 	SLOT_UNBORN = 1 << 14,       /* O_TMPFILE opened for writing only, nothing else yet: may be
 				      * configured, and then be linked to its first name */
 	SLOT_UNSAVED = 1 << 15,      /* the record on the inode is older than the slot */
+	SLOT_HELD = 1 << 16,         /* who watches is to be told when nothing holds it any more */
+	SLOT_CHARGING = 1 << 17,     /* its size is changing: `charged` may be more than it takes */
 };
 
 enum {                             /* wait_state.options */
@@ -132,9 +134,16 @@ struct wait_handle {
 /* A directory tree with a limit of its own. */
 struct account {
 	uint64_t ino; /* of its top directory; 0: free */
-	uint64_t limit, charged;
-	uint32_t parent; /* account of the tree around it; 0: none but the mount */
-	uint32_t reserved;
+	uint64_t limit;
+	uint64_t charged; /* to itself alone, not to accounts in it */
+	uint32_t parent;  /* account of the tree around it; 0: none but the mount */
+	uint32_t flags;
+};
+
+enum {                             /* account.flags */
+       ACCOUNT_BEGINNING = 1 << 0, /* what lies in the tree is being gathered */
+       ACCOUNT_ENDING = 1 << 1,    /* ... is being given to the account around it */
+       ACCOUNT_OF_ROOT = 1 << 2    /* nobody else may change the limit */
 };
 
 /* A process, or a cgroup, that belongs to a job. */
@@ -184,6 +193,7 @@ struct state_header {
 	int32_t granted_result; /* enum wait_result */
 	uint32_t granted_index;
 	uint32_t handles_high, members_high; /* entries at or above were never used */
+	uint32_t accounts_high;
 };
 
 struct state {

@@ -1,64 +1,80 @@
 /* Taking over a persistent store that an earlier mount left: temporary objects whose last holder
- * was the machine itself. Memory trees are empty and cost nothing here. */
-#include "core/internal.h"
+ * was the machine itself go, and what lies in directories with a limit is counted. Memory trees are
+ * empty and cost nothing here. */
+#include "core/account.h"
+#include "core/limit.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "core/walk.h"
 
-#include <dirent.h>
+struct census {
+	struct core *core;
+	uint32_t account;  /* of what lies in the directory being looked at */
+	struct map *links; /* inodes with several names that have been counted */
+};
 
-static int census_directory(struct core *core, int fd);
-
-static void census_file(struct core *core, int dirfd, const char *name)
+static bool counted_before(struct census *census, const struct stat *st)
 {
+	uint32_t seen;
+
+	if (st->st_nlink == 1)
+		return false;
+	return map_get(census->links, st->st_ino, &seen) ||
+	       map_put(census->links, st->st_ino, 1) < 0;
+}
+
+static void census_file(struct census *census, int dirfd, const char *name, const struct stat *st)
+{
+	struct core *core = census->core;
 	struct slot probe = {.flags = SLOT_REGULAR};
+	uint64_t bytes;
 
 	record_load(core, &probe, dirfd, name);
-	if ((probe.flags & SLOT_TEMPORARY) && unlinkat(dirfd, name, 0) < 0)
+	if (probe.flags & SLOT_TEMPORARY) {
+		if (unlinkat(dirfd, name, 0) == 0)
+			return;
 		log_warn("store: temporary object %s stays: %m", name);
-}
-
-static int census_entry(struct core *core, int dirfd, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISREG(st.st_mode))
-		census_file(core, dirfd, name);
-	if (S_ISDIR(st.st_mode))
-		return census_directory(core,
-					openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	return 0;
-}
-
-/* Owns fd. */
-static int census_directory(struct core *core, int fd)
-{
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int rc = 0;
-
-	if (!dir) {
-		rc = -errno;
-		if (fd >= 0)
-			close(fd);
-		return rc;
 	}
-	while (rc == 0 && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' ||
-		    (entry->d_name[1] && (entry->d_name[1] != '.' || entry->d_name[2])))
-			rc = census_entry(core, fd, entry->d_name);
-	closedir(dir);
-	return rc;
+	if (!census->account || counted_before(census, st))
+		return;
+	bytes = limit_census_file(core, census->account, dirfd, name, st);
+	account_stage_own(core, census->account, bytes, 0);
+	state_commit(&core->state);
+}
+
+static int census_entry(void *context, int dirfd, const char *name, const struct stat *st)
+{
+	struct census *census = context, below = *census;
+	int rc;
+
+	if (S_ISREG(st->st_mode))
+		census_file(census, dirfd, name, st);
+	if (!S_ISDIR(st->st_mode))
+		return 0;
+	rc = limit_census_directory(census->core, census->account, st->st_ino, dirfd, name);
+	if (rc < 0)
+		return rc;
+	below.account = (uint32_t)rc;
+	return walk_directory(walk_open(dirfd, name), census_entry, &below);
 }
 
 int store_census(struct core *core)
 {
+	struct slot *root = &core->state.slots[1];
+	struct map links = {0};
+	struct census census = {.core = core, .links = &links};
+	int rc;
+
 	if (!core->persistent)
 		return 0;
 	/* The socket of a mount that has ended. */
 	if (unlinkat(core->tree.base_fd, "tree/" CORE_CONTROL_NAME, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return census_directory(
-	    core, openat(core->tree.base_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	rc = limit_census_directory(core, 0, root->ino, core->tree.base_fd, "tree");
+	if (rc >= 0) {
+		census.account = root->account = (uint16_t)rc;
+		rc = walk_directory(walk_open(core->tree.base_fd, "tree"), census_entry, &census);
+	}
+	map_finish(&links);
+	return rc;
 }

@@ -51,14 +51,21 @@ static int real_ftruncate(int fd, off_t size)
 	return neg_errno(ftruncate(fd, size));
 }
 
-static int real_dirty_pages(int fd, uint64_t *pages)
+int sys_cached_pages(int fd, uint64_t *cached, uint64_t *dirty)
 {
 	struct cachestat_range all = {0};
 	struct cachestat stat = {0};
 	if (syscall(SYS_cachestat, fd, &all, &stat, 0) < 0)
 		return -errno;
-	*pages = stat.dirty + stat.writeback;
+	*cached = stat.cached;
+	*dirty = stat.dirty + stat.writeback;
 	return 0;
+}
+
+static int real_dirty_pages(int fd, uint64_t *pages)
+{
+	uint64_t cached;
+	return sys_cached_pages(fd, &cached, pages);
 }
 
 const struct sys_calls sys_real = {

@@ -19,6 +19,9 @@ struct sys_calls {
 	int (*dirty_pages)(int fd, uint64_t *pages);
 };
 
+/* Pages of a file that are in memory, and those of them not written back yet. */
+int sys_cached_pages(int fd, uint64_t *cached, uint64_t *dirty);
+
 extern const struct sys_calls sys_real;
 extern const struct sys_calls *sys;
 

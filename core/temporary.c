@@ -1,5 +1,7 @@
 /* The end of a temporary object: nothing holds it any more, so its one name goes, and its pages
- * with it. */
+ * with it. A handle-bound one loses its name first, when its last handle goes; views keep the
+ * pages.
+ */
 #include "core/internal.h"
 #include "core/log.h"
 #include "core/util.h"
@@ -105,36 +107,96 @@ static int find_name(struct core *core, struct slot *slot, char *name, int *dirf
 	return *dirfd < 0 ? *dirfd : 0;
 }
 
-static int remove_name(struct core *core, struct slot *slot, char *name, uint64_t *parent)
+/* Its name as it is now; only if it is still its own. */
+static int own_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent,
+		    struct stat *st)
 {
-	struct stat st;
-	int dirfd = -1;
-	int rc = find_name(core, slot, name, &dirfd, parent);
+	int rc = find_name(core, slot, name, dirfd, parent);
 
 	if (rc < 0)
 		return rc;
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != slot->ino)
+	if (fstatat(*dirfd, name, st, AT_SYMLINK_NOFOLLOW) < 0 || st->st_ino != slot->ino)
 		return -ENOENT;
-	return neg_errno(unlinkat(dirfd, name, 0));
+	return 0;
+}
+
+static void tell_name_gone(struct core *core, uint64_t parent, uint64_t node, const char *name,
+			   const struct stat *st, enum core_removal removal)
+{
+	const struct core_listener *l = &core->config.listener;
+
+	EVENT(core, .kind = CORE_EVENT_REMOVED, .node = node, .at = {parent, name}, .st = st,
+	      .removal = removal);
+	if (l->name_gone)
+		l->name_gone(l->context, parent, node, name);
+}
+
+static void complain(const struct slot *slot, int rc)
+{
+	log_warn("temporary object (inode %llu) keeps its name: %s", (unsigned long long)slot->ino,
+		 strerror(-rc));
+}
+
+void temporary_unname(struct core *core, struct slot *slot)
+{
+	char name[STATE_NAME_MAX + 1];
+	uint64_t node = state_node(&core->state, slot), parent = 0;
+	int dirfd = -1, rc;
+	struct stat st;
+
+	if (slot->flags & (SLOT_ORPHAN | SLOT_DEAD))
+		return;
+	rc = own_name(core, slot, name, &dirfd, &parent, &st);
+	if (rc == 0)
+		rc = tree_orphan_move(&core->tree, node, dirfd, name);
+	if (rc < 0) {
+		if (rc != -ESTALE)
+			complain(slot, rc);
+		return; /* tried again at its end */
+	}
+	STAGE(&core->state, slot->flags, slot->flags | SLOT_ORPHAN);
+	state_commit(&core->state);
+	tell_name_gone(core, parent, node, name, &st, CORE_REMOVED_HANDLE);
+}
+
+static void end_named(struct core *core, struct slot *slot)
+{
+	char name[STATE_NAME_MAX + 1];
+	uint64_t node = state_node(&core->state, slot), parent = 0;
+	struct stat st;
+	int dirfd = -1, rc = own_name(core, slot, name, &dirfd, &parent, &st);
+
+	if (rc == 0)
+		rc = neg_errno(unlinkat(dirfd, name, 0));
+	if (rc < 0 && rc != -ESTALE) {
+		complain(slot, rc);
+		return;
+	}
+	slot_bury(core, slot);
+	if (rc == 0)
+		tell_name_gone(core, parent, node, name, &st, CORE_REMOVED_TEMPORARY);
+}
+
+/* An orphan without a slot that is alive is swept by the next worker: this order loses nothing. */
+static void end_unnamed(struct core *core, struct slot *slot)
+{
+	const struct core_listener *l = &core->config.listener;
+	uint64_t node = state_node(&core->state, slot);
+
+	slot_bury(core, slot);
+	tree_orphan_remove(&core->tree, node, false);
+	if (l->unused)
+		l->unused(l->context, node);
 }
 
 void temporary_end(struct core *core, struct slot *slot)
 {
-	char name[STATE_NAME_MAX + 1];
-	uint64_t node = state_node(&core->state, slot), parent = 0;
-	int rc;
-
-	if (slot->flags & (SLOT_ORPHAN | SLOT_DEAD))
+	if (slot->flags & SLOT_DEAD)
 		return;
-	rc = remove_name(core, slot, name, &parent);
-	if (rc < 0 && rc != -ESTALE) {
-		log_warn("temporary object (inode %llu) keeps its name: %s",
-			 (unsigned long long)slot->ino, strerror(-rc));
-		return;
-	}
-	slot_bury(core, slot);
-	if (!(slot->flags & SLOT_FLUSH_DUE))
+	if (slot_is_ended(slot))
+		end_unnamed(core, slot);
+	else if (!(slot->flags & SLOT_ORPHAN))
+		end_named(core, slot);
+	if ((slot->flags & SLOT_DEAD) && !(slot->flags & SLOT_FLUSH_DUE))
 		binding_drop(core, slot); /* else the flush does, when it is done */
-	if (rc == 0 && core->config.listener.name_gone)
-		core->config.listener.name_gone(core->config.listener.context, parent, node, name);
 }

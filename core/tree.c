@@ -24,7 +24,7 @@ static int handle_of(int dirfd, const char *name, int flags, struct any_handle *
 	return neg_errno(name_to_handle_at(dirfd, name, &h->head, &mount_id, flags));
 }
 
-static int open_handle(struct tree *tree, const struct slot *slot, int flags)
+static int open_handle(const struct tree *tree, const struct slot *slot, int flags)
 {
 	struct any_handle h;
 
@@ -126,7 +126,8 @@ static void orphan_name(char *text, size_t size, uint64_t node)
 }
 
 /* Writes "tree/a/b" or "orphans/..." so that it ends at the end of buffer. */
-static const char *place_path(struct tree *tree, const struct slot *slot, char *buffer, size_t size)
+static const char *place_path(const struct tree *tree, const struct slot *slot, char *buffer,
+			      size_t size)
 {
 	char *at = buffer + size - 1;
 	const char *top = "tree";
@@ -169,6 +170,24 @@ static int open_place(struct tree *tree, const struct slot *slot, int flags)
 		return -ESTALE;
 	}
 	return fd;
+}
+
+int tree_open_copy(const struct tree *tree, const struct slot *copy, const char *place, int flags)
+{
+	flags |= O_CLOEXEC;
+	if (tree->by_handle)
+		return open_handle(tree, copy, flags);
+	if (!place)
+		return -ENOENT;
+	return neg_errno(openat(tree->base_fd, place, flags | O_NOFOLLOW));
+}
+
+char *tree_place(const struct tree *tree, const struct slot *slot)
+{
+	char buffer[PATH_MAX];
+	const char *path = place_path(tree, slot, buffer, sizeof buffer);
+
+	return path ? strdup(path) : NULL;
 }
 
 int tree_open_inode(struct tree *tree, struct slot *slot, int flags)
@@ -221,6 +240,23 @@ struct tree_path tree_fd_path(int fd)
 	return path;
 }
 
+int path_of_fd(int fd, char *path, size_t size)
+{
+	ssize_t length = readlink(tree_fd_path(fd).text, path, size - 1);
+
+	if (length < 0)
+		return -errno;
+	path[length] = '\0';
+	return (int)length;
+}
+
+const char *path_below(const char *path, const char *top, int top_length)
+{
+	if (strncmp(path, top, (size_t)top_length) != 0 || path[top_length] != '/')
+		return NULL;
+	return path + top_length + 1;
+}
+
 int tree_orphan_move(struct tree *tree, uint64_t node, int dirfd, const char *name)
 {
 	char orphan[32];
@@ -256,6 +292,22 @@ int tree_orphan_adopt(struct tree *tree, uint64_t node, int fd)
 		return -errno;
 	tree_moved(tree, slot, 0, orphan);
 	return 0;
+}
+
+int tree_orphan_publish(struct tree *tree, uint64_t node, int dirfd, const char *name)
+{
+	char orphan[32];
+
+	orphan_name(orphan, sizeof orphan, node);
+	return neg_errno(renameat2(tree->orphans_fd, orphan, dirfd, name, RENAME_NOREPLACE));
+}
+
+bool tree_orphan_exists(struct tree *tree, uint64_t node)
+{
+	char orphan[32];
+
+	orphan_name(orphan, sizeof orphan, node);
+	return faccessat(tree->orphans_fd, orphan, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int tree_orphan_remove(struct tree *tree, uint64_t node, bool directory)

@@ -47,11 +47,24 @@ struct tree_path {
 	char text[32];
 };
 struct tree_path tree_fd_path(int fd);
+/* Where the kernel says the inode of a descriptor is: length, or -errno. */
+int path_of_fd(int fd, char *path, size_t size);
+/* What follows `top` and a slash in path; NULL: path is not below it. */
+const char *path_below(const char *path, const char *top, int top_length);
+
+/* For other threads, with a copy of a slot: `place` is of tree_place(), and is not looked at where
+ * inodes are found by handle. As tree_open_inode(). */
+int tree_open_copy(const struct tree *tree, const struct slot *copy, const char *place, int flags);
+/* "tree/a/b", for free(3); NULL: too deep, or no memory. */
+char *tree_place(const struct tree *tree, const struct slot *slot);
 
 /* Keeps an inode that loses its name alive under orphans/. The name is given up there. */
 int tree_orphan_move(struct tree *tree, uint64_t node, int dirfd, const char *name);
 int tree_orphan_link(struct tree *tree, uint64_t node, int dirfd, const char *name);
 int tree_orphan_adopt(struct tree *tree, uint64_t node, int fd); /* of an O_TMPFILE inode */
+/* Gives an orphan a name; -EEXIST if that is in use, -ENOENT if it is no orphan any more. */
+int tree_orphan_publish(struct tree *tree, uint64_t node, int dirfd, const char *name);
+bool tree_orphan_exists(struct tree *tree, uint64_t node);
 int tree_orphan_remove(struct tree *tree, uint64_t node, bool directory);
 /* Calls keep() for each orphan; those it refuses (all, if NULL) are removed. */
 int tree_orphan_sweep(struct tree *tree, bool (*keep)(void *context, uint64_t node), void *context);

@@ -38,7 +38,7 @@ int core_count_views(struct core *core, uint64_t node, core_done done, void *con
 
 	if (!slot || (slot->flags & SLOT_DEAD))
 		return -ESTALE;
-	if (!(slot->flags & SLOT_REGULAR))
+	if (!(slot->flags & SLOT_REGULAR) || slot_is_waitable(slot))
 		return -ENODATA;
 	c = calloc(1, sizeof *c);
 	if (!c)

@@ -42,7 +42,8 @@ struct wait_type {
 	int (*print)(struct core *core, const struct slot *slot, char *buffer, size_t size);
 };
 
-extern const struct wait_type wait_event, wait_semaphore, wait_mutex, wait_timer, wait_job;
+extern const struct wait_type wait_event, wait_semaphore, wait_mutex, wait_timer;
+extern const struct wait_type wait_job __attribute__((weak));
 const struct wait_type *wait_type_of(const struct slot *slot); /* NULL: not to be waited on */
 
 /* An object's state changed by itself (a timer fired, a job's last member ended) and is committed:
@@ -57,11 +58,12 @@ int wait_configure(struct core *core, struct slot *slot, const struct core_setup
 		   const char **why);
 /* A handle is opened: stages a table entry. Its number in *handle. */
 int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *handle);
-void wait_release(struct core *core, struct slot *slot, uint64_t handle); /* stages */
-void wait_released(struct core *core, struct slot *slot); /* after that was committed */
-void wait_known(struct core *core, struct slot *slot);    /* slot was just made or taken over */
-void wait_forget(struct core *core, struct slot *slot);   /* slot is about to be freed */
+void wait_release(struct core *core, struct slot *slot, uint64_t handle);  /* stages */
+void wait_released(struct core *core, struct slot *slot, uint64_t handle); /* was committed */
+void wait_known(struct core *core, struct slot *slot);  /* slot was just made or taken over */
+void wait_forget(struct core *core, struct slot *slot); /* slot is about to be freed */
 int wait_print(struct core *core, const struct slot *slot, char *buffer, size_t size);
+int wait_init(struct core *core);
 void wait_resume(struct core *core); /* a new worker */
 void wait_finish(struct core *core);
 

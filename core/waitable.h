@@ -19,16 +19,17 @@ struct core_caller;
 
 #define CORE_WAIT_MAX 64 /* objects in one wait */
 
-/* How a wait ended. */
+/* A wait, and how it ended. */
 struct core_waited {
-	uint64_t unique; /* as the request came */
+	uint64_t unique; /* set by the caller: as the request came */
+	uint64_t cookie; /* set by the caller, for itself */
 	int error;       /* 0 or -errno: EINTR, ETIMEDOUT, EIDRM (the object is gone) */
 	enum wait_result result;
 	uint32_t index; /* of many: which; with all: the last one */
 };
 
 /* Takes what the type takes, or queues (block) with CORE_DEFERRED, or -EAGAIN. 0: out is filled. */
-int core_wait(struct core *core, uint64_t node, uint64_t handle, uint64_t unique, bool block,
+int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 	      struct core_waited *out);
 
 /* A handle as its holder proves it: number and key. */
@@ -44,8 +45,7 @@ struct core_wait_many {
 	uint64_t deadline; /* CLOCK_MONOTONIC ns; UINT64_MAX: none; past: try once */
 };
 /* As core_wait(). -EBADF: a handle or key is wrong; -EACCES: not open for reading; -EINVAL. */
-int core_wait_many(struct core *core, uint64_t unique, const struct core_wait_many *many,
-		   struct core_waited *out);
+int core_wait_many(struct core *core, const struct core_wait_many *many, struct core_waited *out);
 
 /* The words of a write: bytes taken, or -errno if not even the first line was. */
 int core_signal(struct core *core, uint64_t node, uint64_t handle, const char *text, size_t size,

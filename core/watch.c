@@ -25,21 +25,31 @@ int watch_remember(struct core *core, int watch, uint32_t index)
 	return map_put(&core->by_watch, WATCH_KEY(watch, k), index);
 }
 
-void watch_add(struct core *core, struct slot *slot, int fd)
+int watch_try(struct core *core, struct slot *slot, int fd)
 {
 	int watch;
 
 	if ((slot->flags & SLOT_WATCHED) || core->config.notify_fd < 0)
-		return;
+		return 0;
 	watch = sys->watch_add(core->config.notify_fd, fd, IN_CLOSE);
-	if (watch >= 0 && watch_remember(core, watch, state_index(&core->state, slot)) == 0) {
-		slot->watch = watch;
-		slot->flags |= SLOT_WATCHED;
+	if (watch < 0)
+		return watch;
+	if (watch_remember(core, watch, state_index(&core->state, slot)) < 0)
+		return -ENOMEM;
+	slot->watch = watch;
+	slot->flags |= SLOT_WATCHED;
+	return 0;
+}
+
+void watch_add(struct core *core, struct slot *slot, int fd)
+{
+	int rc = watch_try(core, slot, fd);
+
+	if (rc == 0)
 		return;
-	}
 	log_warn(
 	    "no watch on an object's backing file (%s): its end is found by looking now and then",
-	    strerror(watch < 0 ? -watch : ENOMEM));
+	    strerror(-rc));
 	probe_schedule(core, slot, 0, UNWATCHED_FIRST_NS);
 }
 

@@ -49,15 +49,25 @@ static int handle_who(struct control_client *client, const struct control_reques
 static struct core_setup setup_of(const struct control_request *request)
 {
 	const uint32_t flags = request->wire.flags;
-	struct core_setup setup = {.sparse = flags & WIRE_SPARSE,
+	struct core_setup setup = {.type = (enum object_type)request->wire.object_type,
+				   .manual = flags & WIRE_MANUAL,
+				   .signaled = flags & WIRE_SIGNALED,
+				   .kill_on_close = flags & WIRE_KILL_ON_CLOSE,
+				   .initial = request->wire.initial,
+				   .maximum = request->wire.maximum,
+				   .sparse = flags & WIRE_SPARSE,
 				   .set_size = flags & WIRE_SET_SIZE,
 				   .read_only = flags & WIRE_READ_ONLY,
 				   .lifetime = -1,
 				   .size = request->wire.size,
 				   .file_fd = flags & WIRE_BIND ? request->fds[1] : -1};
 
-	if (flags & (WIRE_PERMANENT | WIRE_TEMPORARY))
-		setup.lifetime = flags & WIRE_TEMPORARY ? 1 : 0;
+	if (flags & WIRE_PERMANENT)
+		setup.lifetime = CORE_PERMANENT;
+	if (flags & WIRE_TEMPORARY)
+		setup.lifetime = CORE_TEMPORARY;
+	if (flags & WIRE_HANDLE_BOUND)
+		setup.lifetime = CORE_HANDLE_BOUND;
 	return setup;
 }
 

@@ -36,3 +36,9 @@ void notify_name_gone(void *context, uint64_t parent, uint64_t node, const char 
 		fuse_lowlevel_notify_inval_inode(session, parent, 0, 0);
 	prune(worker, node);
 }
+
+/* Its name went earlier, when the kernel had a use for it yet. */
+void notify_unused(void *context, uint64_t node)
+{
+	prune(context, node);
+}

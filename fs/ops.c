@@ -21,7 +21,8 @@ struct core_caller caller_of(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return (struct core_caller){.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask, .pid = ctx->pid};
+	return (struct core_caller){
+	    .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask, .pid = ctx->pid};
 }
 
 const struct fuse_lowlevel_ops ops_table = {

@@ -2,6 +2,7 @@
 
 #include "core/util.h"
 #include "fs/kernel.h"
+#include "fs/ops_wait.h"
 #include "fs/reply.h"
 #include "fs/worker.h"
 
@@ -20,7 +21,7 @@ static void op_tmpfile(struct worker *worker, const struct fuse_in_header *in,
 
 	if (rc == 0)
 		size = reply_create_bytes(bytes, &entry, &opened);
-	transport_answer(worker->transport, in, rc, bytes, size);
+	transport_answer(worker->transport, in->unique, rc, bytes, size);
 }
 
 static void op_raw_open(struct worker *worker, const struct fuse_in_header *in,
@@ -33,14 +34,14 @@ static void op_raw_open(struct worker *worker, const struct fuse_in_header *in,
 
 	if (rc == 0)
 		size = reply_open_bytes(bytes, &opened);
-	transport_answer(worker->transport, in, rc, bytes, size);
+	transport_answer(worker->transport, in->unique, rc, bytes, size);
 }
 
 static void op_raw_release(struct worker *worker, const struct fuse_in_header *in,
 			   const struct fuse_release_in *arg)
 {
 	core_release(worker->core, in->nodeid, arg->fh);
-	transport_answer(worker->transport, in, 0, NULL, 0);
+	transport_answer(worker->transport, in->unique, 0, NULL, 0);
 }
 
 bool ops_raw(void *context, const void *request, size_t length)
@@ -65,6 +66,6 @@ bool ops_raw(void *context, const void *request, size_t length)
 		op_raw_release(context, in, (const void *)(in + 1));
 		return true;
 	default:
-		return false;
+		return ops_wait(context, in, in + 1, room);
 	}
 }

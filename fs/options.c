@@ -98,13 +98,19 @@ static int set_mode(struct options *o, const char *value)
 
 static int set_lifetime(struct options *o, const char *value)
 {
-	if (!strcmp(value, "permanent"))
-		o->lifetime = DEFAULT_LIFETIME_PERMANENT;
-	else if (!strcmp(value, "temporary"))
-		o->lifetime = DEFAULT_LIFETIME_TEMPORARY;
-	else
-		return -EINVAL;
-	return 0;
+	static const char *const names[] = {
+	    [DEFAULT_LIFETIME_PERMANENT] = "permanent",
+	    [DEFAULT_LIFETIME_TEMPORARY] = "temporary",
+	    [DEFAULT_LIFETIME_HANDLE] = "handle",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			o->lifetime = (int)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 static int set_uid(struct options *o, const char *value)
@@ -177,7 +183,7 @@ static const struct {
     {"root_mode", "OCTAL", set_root_mode, "... (default: 1777 as root, 0700 as a user)"},
     {"uid", "USER", set_uid, "owner of the root directory"},
     {"gid", "GROUP", set_gid, "group of the root directory"},
-    {"lifetime", "permanent|temporary", set_lifetime, "of new objects (default: permanent)"},
+    {"lifetime", "permanent|temporary|handle", set_lifetime, "of new objects (default: permanent)"},
     {"allow_other", NULL, set_allow_other, "everybody may use the mount (default as root)"},
     {"noallow_other", NULL, set_noallow_other, "only who mounts may use it"},
     {"poll", "USEC", set_poll, "longest wait for the next request before sleep (default: 50)"},

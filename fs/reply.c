@@ -57,11 +57,14 @@ static struct kernel_open_out open_out(const struct core_opened *opened)
 {
 	struct kernel_open_out out = {0};
 
+	out.fh = opened->handle;
 	if (opened->backing_id) {
 		out.open_flags = KERNEL_OPEN_PASSTHROUGH;
 		out.backing_id = (int32_t)opened->backing_id;
 		if (opened->direct)
 			out.open_flags |= FOPEN_DIRECT_IO; /* views pass through all the same */
+	} else if (opened->direct) {
+		out.open_flags = FOPEN_DIRECT_IO;
 	} else if (opened->keep_cache) {
 		out.open_flags = FOPEN_KEEP_CACHE;
 	}

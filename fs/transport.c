@@ -25,7 +25,8 @@ struct transport {
 	struct spin spin;
 	uint64_t init_unique;
 	bool in_init;
-	bool swallow; /* INIT was answered by a former worker */
+	bool swallow;  /* INIT was answered by a former worker */
+	bool resuming; /* the kernel is sending again what a former worker left */
 };
 
 static struct fuse_in_header *header_of(struct transport *t)
@@ -131,6 +132,19 @@ static void first_init(struct transport *t, size_t length)
 		process_init(t);
 }
 
+static void resumed(struct transport *t)
+{
+	t->resuming = false;
+	t->hooks.resumed(t->hooks.context);
+}
+
+/* What is sent again stands at the head of the queue; only these can come before it. */
+static bool is_out_of_turn(const struct fuse_in_header *header)
+{
+	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET ||
+	       header->opcode == FUSE_INTERRUPT;
+}
+
 /* One request. False: none there, or the end. */
 static bool serve_one(struct transport *t)
 {
@@ -140,11 +154,18 @@ static bool serve_one(struct transport *t)
 	length = read(t->source.fd, t->area->request, TRANSPORT_BUFFER_SIZE);
 	if (length < 0 && (errno == EINTR || errno == ENOENT))
 		return true;
+	if (length < 0 && errno == EAGAIN && t->resuming) {
+		resumed(t);
+		return true;
+	}
 	if (length <= 0) {
 		if (length == 0 || errno == ENODEV || errno == EBADF)
 			t->hooks.ended(t->hooks.context);
 		return false;
 	}
+	if (t->resuming && !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
+	    !is_out_of_turn(header_of(t)))
+		resumed(t);
 	if (header_of(t)->opcode == FUSE_INIT)
 		first_init(t, (size_t)length);
 	else
@@ -226,22 +247,36 @@ struct fuse_session *transport_session(struct transport *t)
 	return t->session;
 }
 
-void transport_answer(struct transport *t, const void *request, int error, const void *body,
+/* Error of write(2), or 0. */
+static int send_small(struct transport *t, uint64_t unique, int error, const void *body,
 		      size_t length)
 {
-	const struct fuse_in_header *in = request;
 	struct {
 		struct fuse_out_header header;
 		uint8_t body[SMALL_ANSWER - sizeof(struct fuse_out_header)];
 	} out;
-	size_t total = sizeof out.header + (error ? 0 : length);
+	size_t total = sizeof out.header + length;
 
 	out.header =
-	    (struct fuse_out_header){.len = (uint32_t)total, .error = error, .unique = in->unique};
-	if (!error && length)
+	    (struct fuse_out_header){.len = (uint32_t)total, .error = error, .unique = unique};
+	if (length)
 		memcpy(out.body, body, length);
-	if (write(t->source.fd, &out, total) < 0 && errno != ENOENT)
-		log_error("an answer was not taken: %m");
+	return write(t->source.fd, &out, total) < 0 ? errno : 0;
+}
+
+void transport_answer(struct transport *t, uint64_t unique, int error, const void *body,
+		      size_t length)
+{
+	int rc = send_small(t, unique, error, body, error ? 0 : length);
+
+	if (rc && rc != ENOENT)
+		log_error("an answer was not taken: %s", strerror(rc));
+}
+
+/* Nobody there who wants to know: ENOENT, no matter. */
+void transport_notify(struct transport *t, int code, const void *body, size_t length)
+{
+	send_small(t, 0, code, body, length);
 }
 
 /* What the former worker had read and is not sent again by the kernel. */
@@ -272,5 +307,8 @@ int transport_resume(struct transport *t, bool init_was_answered)
 	if (!works)
 		log_warn("the kernel cannot send requests again (%m): taking over the one in hand");
 	take_over_request(t, works);
+	t->resuming = works;
+	if (!works)
+		resumed(t);
 	return 0;
 }

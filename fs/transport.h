@@ -35,6 +35,8 @@ struct transport_hooks {
 	/* A request libfuse may not know: true if it was answered (through transport_answer()). */
 	bool (*raw)(void *context, const void *request, size_t length);
 	void (*answered_init)(void *context);
+	/* All requests that a former worker left have been taken. */
+	void (*resumed)(void *context);
 	void (*ended)(void *context); /* the file system is unmounted */
 	void *context;
 };
@@ -48,8 +50,11 @@ void transport_destroy(struct transport *transport);
 /* Takes up where a former worker stood, if there was one. */
 int transport_resume(struct transport *transport, bool init_was_answered);
 struct fuse_session *transport_session(struct transport *transport);
-/* Answers a raw request. error: 0 or -errno; body, at most 240 bytes, only without error. */
-void transport_answer(struct transport *transport, const void *request, int error, const void *body,
+/* Answers a raw request by its number as it came. error: 0 or -errno; body, at most 240 bytes, only
+ * without error. */
+void transport_answer(struct transport *transport, uint64_t unique, int error, const void *body,
 		      size_t length);
+/* A notification: code is one of enum fuse_notify_code. */
+void transport_notify(struct transport *transport, int code, const void *body, size_t length);
 
 #endif

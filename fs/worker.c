@@ -9,6 +9,7 @@
 #include "fs/control.h"
 #include "fs/ops.h"
 #include "fs/ops_raw.h"
+#include "fs/ops_wait.h"
 #include "fs/passthrough.h"
 #include "fs/worker_mounts.h"
 
@@ -125,8 +126,11 @@ static bool start_core(struct worker *worker)
 	    .device_major = h->config.device_major,
 	    .device_minor = h->config.device_minor,
 	    .listener = {.name_gone = notify_name_gone,
+			 .unused = notify_unused,
 			 .hold = channel_hold,
 			 .drop = channel_drop,
+			 .waited = ops_waited,
+			 .poll_changed = ops_poll_changed,
 			 .context = worker},
 	    .bound = bound,
 	};
@@ -192,6 +196,11 @@ static void answered_init(void *context)
 	*(volatile uint32_t *)&worker->handover->live.answered_init = 1;
 	start_control(worker);
 	channel_ready();
+}
+
+static void resumed(void *context)
+{
+	core_resumed(((struct worker *)context)->core);
 }
 
 static void file_system_ended(void *context)
@@ -269,6 +278,7 @@ static int serve(struct worker *worker)
 	    .begin = begin_request,
 	    .raw = ops_raw,
 	    .answered_init = answered_init,
+	    .resumed = resumed,
 	    .ended = file_system_ended,
 	    .context = worker,
 	};

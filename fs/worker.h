@@ -29,6 +29,7 @@ char *status_text(void *worker);
 
 /* notify.c: tells the kernel that a name is gone. Never waits. */
 void notify_name_gone(void *worker, uint64_t parent, uint64_t node, const char *name);
+void notify_unused(void *worker, uint64_t node);
 
 /* channel.c: to the supervisor */
 void channel_ready(void);

@@ -84,7 +84,7 @@ uint32_t open_node(struct fixture *f, uint64_t node, int flags)
 void release_node(struct fixture *f, uint64_t node)
 {
 	begin_request(f);
-	core_release(f->core, node, O_RDWR);
+	core_release(f->core, node, 0);
 }
 
 void forget_node(struct fixture *f, uint64_t node, uint64_t count)

@@ -175,6 +175,12 @@ static void name_gone(void *context, uint64_t parent, uint64_t node, const char 
 	snprintf(world->gone_name, sizeof world->gone_name, "%s", name);
 }
 
+static void unused(void *context, uint64_t node)
+{
+	(void)node;
+	((struct fixture *)context)->world->unused++;
+}
+
 /* --- life --- */
 
 static void configure(struct fixture *f, bool passthrough, bool rootless)
@@ -191,7 +197,11 @@ static void configure(struct fixture *f, bool passthrough, bool rootless)
 	    .root_mode = 01777,
 	    .device_major = major(st.st_dev),
 	    .device_minor = minor(st.st_dev),
-	    .listener = {.name_gone = name_gone, .hold = hold, .drop = drop, .context = f},
+	    .listener = {.name_gone = name_gone,
+			 .unused = unused,
+			 .hold = hold,
+			 .drop = drop,
+			 .context = f},
 	};
 	if (passthrough)
 		f->config.data = (struct core_data_path){attach, detach, f};

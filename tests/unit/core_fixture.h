@@ -50,7 +50,7 @@ struct world {
 	uint8_t attached[FIXTURE_IDS];
 	int attach_error, hold_error;
 	void (*after_attach)(void);
-	unsigned names_gone;
+	unsigned names_gone, unused;
 	uint64_t gone_parent, gone_node;
 	char gone_name[NAME_MAX + 1];
 	uint64_t nodes[8]; /* a test's own */

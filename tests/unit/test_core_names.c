@@ -392,7 +392,7 @@ static void stale_nodes(void **state)
 		assert_int_equal(core_open(f->core, nodes[i], O_RDWR, &opened), -ESTALE);
 		assert_int_equal(core_unlink(f->core, nodes[i], "x"), -ESTALE);
 		assert_int_equal(core_rename(f->core, nodes[i], "x", ROOT, "y", 0), -ESTALE);
-		core_release(f->core, nodes[i], O_RDWR);
+		core_release(f->core, nodes[i], 0);
 		core_forget(f->core, nodes[i], 1);
 	}
 	forget_node(f, ROOT, 1000); /* the root is never forgotten */

@@ -80,7 +80,7 @@ static void check_create(struct fixture *f)
 	CHECK(count_attached(f->world) == (f->config.data.attach != NULL));
 	CHECK(usage_of(f).handles == 1);
 	begin_request(f);
-	core_release(f->core, RESULT, O_RDWR);
+	core_release(f->core, RESULT, 0);
 	if (f->config.lifetime)
 		CHECK(f->world->names_gone == 1);
 	else

@@ -18,7 +18,7 @@ static void check_open(struct fixture *f)
 	CHECK(count_attached(f->world) == (f->config.data.attach != NULL));
 	CHECK(usage_of(f).committed == PAGE);
 	begin_request(f);
-	core_release(f->core, NODE, O_RDWR);
+	core_release(f->core, NODE, 0);
 	unlinked(f, "file");
 	forgotten(f, NODE, 1);
 }
@@ -34,7 +34,7 @@ static void prepare_open(struct fixture *f)
 
 static void act_release(struct fixture *f)
 {
-	core_release(f->core, NODE, O_RDWR);
+	core_release(f->core, NODE, 0);
 }
 
 static void check_release(struct fixture *f)
@@ -84,7 +84,7 @@ static void act_lifetime(struct fixture *f)
 static void check_lifetime(struct fixture *f)
 {
 	begin_request(f);
-	core_release(f->core, NODE, O_RDWR);
+	core_release(f->core, NODE, 0);
 	check_temporary_ended(f);
 }
 
@@ -242,7 +242,7 @@ static void check_flushed(struct fixture *f)
 
 static void act_release_bound_temporary(struct fixture *f)
 {
-	core_release(f->core, NODE, O_RDWR);
+	core_release(f->core, NODE, 0);
 	serve(f, 3); /* the flush comes to its end */
 }
 

@@ -1,0 +1,104 @@
+/* Open handles of objects to wait on: a table in the state area. */
+#include "core/util.h"
+#include "core/wait_internal.h"
+
+#include <sys/random.h>
+
+uint32_t wait_handle_index(uint64_t number)
+{
+	return (uint32_t)number;
+}
+
+struct wait_handle *wait_handle(struct core *core, uint64_t number)
+{
+	struct wait_handle *handle = &core->state.handles[wait_handle_index(number)];
+
+	if (wait_handle_index(number) == 0 ||
+	    wait_handle_index(number) >= core->state.header->handles_high || !handle->node ||
+	    handle->generation != (uint32_t)(number >> 32))
+		return NULL;
+	return handle;
+}
+
+static int push_free(struct core *core, uint32_t index)
+{
+	struct waits *waits = core->waits;
+
+	if (waits->free_count == waits->free_capacity) {
+		uint32_t capacity = waits->free_capacity ? waits->free_capacity * 2 : 64;
+		uint32_t *bigger =
+		    reallocarray(waits->free_handles, capacity, sizeof *waits->free_handles);
+		if (!bigger)
+			return -ENOMEM; /* found again by the next worker */
+		waits->free_handles = bigger;
+		waits->free_capacity = capacity;
+	}
+	waits->free_handles[waits->free_count++] = index;
+	return 0;
+}
+
+/* Nobody but the kernel can make them up. */
+static int next_key(struct waits *waits, uint64_t *key)
+{
+	if (!waits->keys_left) {
+		if (getrandom(waits->keys, sizeof waits->keys, 0) != sizeof waits->keys)
+			return -EIO;
+		waits->keys_left = ARRAY_SIZE(waits->keys);
+	}
+	*key = waits->keys[--waits->keys_left];
+	return 0;
+}
+
+int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *number)
+{
+	struct state_header *h = core->state.header;
+	struct waits *waits = core->waits;
+	struct wait_handle *handle;
+	uint32_t index;
+	uint64_t key;
+	int rc = next_key(waits, &key);
+
+	if (rc < 0)
+		return rc;
+	if (waits->free_count) {
+		index = waits->free_handles[--waits->free_count];
+	} else {
+		if (h->handles_high == STATE_HANDLES)
+			return -ENFILE;
+		index = h->handles_high;
+		h->handles_high = index + 1;
+	}
+	handle = &core->state.handles[index];
+	handle->key = key;
+	handle->poll = 0;
+	handle->flags = (uint32_t)flags;
+	handle->generation++;
+	STAGE(&core->state, handle->node, state_node(&core->state, slot));
+	*number = (uint64_t)handle->generation << 32 | index;
+	return 0;
+}
+
+void wait_handle_free(struct core *core, uint64_t number)
+{
+	push_free(core, wait_handle_index(number));
+}
+
+int wait_handles_resume(struct core *core)
+{
+	int rc = 0;
+
+	for (uint32_t i = 1; rc == 0 && i < core->state.header->handles_high; i++)
+		if (!core->state.handles[i].node)
+			rc = push_free(core, i);
+	return rc;
+}
+
+int core_handle_proof(struct core *core, uint64_t number, struct core_handle_proof *out)
+{
+	struct wait_handle *handle = wait_handle(core, number);
+
+	if (!handle)
+		return -EBADF;
+	*out = (struct core_handle_proof){.handle = number, .key = handle->key};
+	return 0;
+}
