@@ -128,12 +128,15 @@ static uint32_t account_of_node(struct core *core, uint64_t node)
 
 void account_join(struct core *core, struct slot *slot, uint64_t parent, const struct stat *st)
 {
+	struct slot joined = *slot;
 	uint32_t index;
 
-	slot->account = (uint16_t)account_of_node(core, parent);
+	joined.account = (uint16_t)account_of_node(core, parent);
 	if ((slot->flags & SLOT_DIRECTORY) && map_get(&core->accounts->by_ino, slot->ino, &index))
-		slot->account = (uint16_t)index;
-	slot->charged = size_charge(slot, st);
+		joined.account = (uint16_t)index;
+	/* In this order: a worker killed here must not leave one that seems to have grown since. */
+	*(volatile uint64_t *)&slot->charged = size_charge(&joined, st);
+	*(volatile uint16_t *)&slot->account = joined.account;
 }
 
 static bool inode_ends(const struct slot *slot, int error, const struct stat *st)
@@ -175,21 +178,25 @@ void account_dead(struct core *core, struct slot *slot)
 	stage_charge(core, slot, 0);
 }
 
-uint64_t account_unknown(struct core *core, uint64_t parent, int dirfd, const char *name,
-			 const struct stat *st)
+void account_note_unknown(struct core *core, const struct slot *slot, uint64_t parent, int dirfd,
+			  const char *name, const struct stat *st)
 {
 	struct slot probe = {.flags = SLOT_REGULAR};
 
 	probe.account = (uint16_t)account_of_node(core, parent);
-	if (!probe.account || !S_ISREG(st->st_mode) || st->st_nlink != 1)
-		return 0;
+	if (slot || !probe.account || !core->record || !S_ISREG(st->st_mode) || st->st_nlink != 1)
+		return;
 	record_load(core, &probe, dirfd, name);
-	return size_charge(&probe, st);
+	*(volatile uint64_t *)&core->record->before = size_charge(&probe, st);
 }
 
-void account_give_back(struct core *core, uint64_t parent, uint64_t bytes)
+int account_finish_unknown(struct core *core, uint64_t parent)
 {
-	account_stage_own(core, account_of_node(core, parent), 0, bytes);
+	uint64_t bytes = core->record ? core->record->before : 0;
+
+	if (bytes)
+		account_stage_own(core, account_of_node(core, parent), 0, bytes);
+	return core_finish(core, 0);
 }
 
 /* --- names --- */

@@ -48,11 +48,12 @@ void account_let_go(struct core *core, struct slot *slot);
 /* Its inode is gone. Stages. */
 void account_dead(struct core *core, struct slot *slot);
 
-/* An entry of parent is about to lose its last name, unknown to the kernel: the bytes that are
- * charged for it, to be given back (staged) when it is gone. */
-uint64_t account_unknown(struct core *core, uint64_t parent, int dirfd, const char *name,
-			 const struct stat *st);
-void account_give_back(struct core *core, uint64_t parent, uint64_t bytes);
+/* A name is about to be unlinked whose inode may be unknown (slot: NULL), though the kernel looks
+ * at what it removes: what is charged for it is noted in the request's record; and given back when
+ * the request is finished, which this does. */
+void account_note_unknown(struct core *core, const struct slot *slot, uint64_t parent, int dirfd,
+			  const char *name, const struct stat *st);
+int account_finish_unknown(struct core *core, uint64_t parent);
 
 /* --- names --- */
 

@@ -1,4 +1,4 @@
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/util.h"
 
 #include <sys/statvfs.h>
@@ -72,6 +72,7 @@ int core_getattr(struct core *core, uint64_t node, struct stat *st, double *time
 	rc = slot_stat(core, slot, st);
 	if (rc < 0)
 		return rc;
+	account_seen(core, slot, st);
 	*timeout = attr_timeout(slot, st);
 	attr_present(core, slot, st);
 	return 0;
@@ -149,12 +150,12 @@ int core_setattr(struct core *core, uint64_t node, unsigned set, const struct st
 }
 
 /* The tree's file system is the account: a private tmpfs as large as the mount's limit, or the
- * disk. */
+ * disk. Directories can have limits of their own. */
 int core_statfs(struct core *core, uint64_t node, struct statvfs *out)
 {
-	(void)node;
 	if (fstatvfs(core->tree.base_fd, out) < 0)
 		return -errno;
 	out->f_namemax = STATE_NAME_MAX;
+	account_statfs(core, node, out);
 	return 0;
 }

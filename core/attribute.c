@@ -1,6 +1,7 @@
 /* One row an attribute: on what it is found, how it reads, who may set it to what. */
 #include "core/attribute.h"
 
+#include "core/limit.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -130,13 +131,16 @@ static int parse_lifetime(const char *value, size_t size)
 static int set_inherited(struct core *core, struct slot *slot, int inherit)
 {
 	uint8_t before = slot->inherit;
+	uint32_t flags = slot->flags;
 	int rc;
 
 	STAGE(&core->state, slot->inherit, inherit);
+	STAGE(&core->state, slot->flags, flags | SLOT_UNSAVED);
 	state_commit(&core->state);
 	rc = record_save_slot(core, slot);
 	if (rc < 0) {
 		STAGE(&core->state, slot->inherit, before);
+		STAGE(&core->state, slot->flags, flags);
 		state_commit(&core->state);
 	}
 	return rc;
@@ -196,6 +200,8 @@ static const struct attribute {
     {"flush", ON_MAPPING, NULL, print_flush, NULL, NULL},
     {"state", ON_WAITABLE, NULL, print_state, NULL, NULL},
     {"creator", ON_OBJECT, has_creator, print_creator, NULL, NULL},
+    {"limit", ON_DIRECTORY, limit_is_set, limit_print, limit_set, limit_remove},
+    {"commit", ON_DIRECTORY, limit_has_commit, limit_print_commit, NULL, NULL},
 };
 
 static unsigned kind_of(const struct slot *slot)
@@ -252,7 +258,10 @@ int attribute_clear(struct core *core, struct slot *slot, const char *name, uid_
 
 	if (!a || !a->clear)
 		return -EPERM;
-	return is_there(core, slot, a) ? a->clear(core, slot, uid) : -ENODATA;
+	/* Not saved yet: a former worker was about to. */
+	if (!is_there(core, slot, a) && !(slot->flags & SLOT_UNSAVED))
+		return -ENODATA;
+	return a->clear(core, slot, uid);
 }
 
 int attribute_list(struct core *core, struct slot *slot, char *buffer, size_t size)

@@ -1,5 +1,5 @@
 /* Configuring a fresh object: its type, size, binding, lifetime, before anybody can see it. */
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
@@ -104,8 +104,12 @@ static int configure_memory(struct core *core, struct slot *slot, const struct c
 {
 	int rc = 0;
 
+	*why = "the limit of the directory, or of one above it, would be exceeded";
 	if (setup->set_size)
+		rc = account_begin(core, slot, setup->size);
+	if (rc == 0 && setup->set_size)
 		rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
+	account_end(core, slot);
 	if (rc < 0)
 		return rc;
 	STAGE(&core->state, slot->flags, configured_flags(slot, setup));

@@ -1,4 +1,5 @@
-#include "core/internal.h"
+#include "core/account.h"
+#include "core/job.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "core/wait.h"
@@ -127,9 +128,13 @@ static int later_start(struct core *core)
 	state_save_in_hand(&core->state);
 	recover_attach(core);
 	binding_recover(core);
-	int rc = slots_rebuild(core);
+	int rc = members_resume(core);
+	if (rc == 0)
+		rc = slots_rebuild(core);
 	if (rc == 0) {
+		accounts_resume(core);
 		wait_resume(core);
+		hidden_resume(core);
 		lastview_resume(core);
 		flush_resume(core);
 	}
@@ -150,7 +155,7 @@ int core_create(const struct core_config *config, struct core **out)
 	if (!core)
 		return -ENOMEM;
 	core->config = *config;
-	core->epoll_fd = core->timers.fd = core->tree.orphans_fd = -1;
+	core->epoll_fd = core->clock_fd = core->timers.fd = core->tree.orphans_fd = -1;
 	core->persistent = !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
 	rc = wait_init(core);
@@ -160,6 +165,8 @@ int core_create(const struct core_config *config, struct core **out)
 		rc = adopt_bindings(core);
 	if (rc == 0)
 		rc = state_open(&core->state, config->state_fd, config->state_offset);
+	if (rc == 0)
+		rc = accounts_open(core);
 	if (rc == 0)
 		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
 	if (rc == 0)
@@ -180,6 +187,7 @@ void core_destroy(struct core *core)
 		return;
 	jobs_destroy(core->jobs);
 	wait_finish(core);
+	members_finish(core);
 	lastview_finish(core);
 	flush_finish(core);
 	timers_finish(&core->timers);
@@ -187,11 +195,14 @@ void core_destroy(struct core *core)
 	if (core->state.header)
 		tree_close(&core->tree);
 	binding_finish(core);
+	accounts_finish(core);
 	map_finish(&core->by_ino);
 	map_finish(&core->by_watch);
 	map_finish(&core->flushes);
 	free(core->free_slots);
 	state_close(&core->state);
+	if (core->clock_fd >= 0)
+		close(core->clock_fd);
 	if (core->epoll_fd >= 0)
 		close(core->epoll_fd);
 	free(core);
@@ -213,6 +224,10 @@ void core_dispatch(struct core *core)
 			timers_dispatch(&core->timers);
 		else if (events[i].data.fd == core->config.notify_fd)
 			lastview_dispatch(core);
+		else if (events[i].data.fd == core->clock_fd)
+			wait_clock_was_set(core);
+		else if (events[i].data.fd == members_poll_fd(core))
+			members_dispatch(core);
 		else
 			jobs_dispatch(core->jobs);
 	}

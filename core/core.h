@@ -47,6 +47,8 @@ struct core_listener {
 	void (*drop)(void *context, uint64_t id);
 	/* A wait that was deferred has ended. */
 	void (*waited)(void *context, const struct core_waited *waited);
+	/* The first process joined a job: core_end_jobs() has something to do. */
+	void (*has_jobs)(void *context);
 	/* Who polls under this number should look again. */
 	void (*poll_changed)(void *context, uint64_t poll);
 	/* Between core_observe(true) and core_observe(false): something happened to an object. */
@@ -74,10 +76,17 @@ struct core_config {
 	struct core_listener listener;
 	const struct core_bound_fd *bound;
 	size_t bound_count;
+	int cgroup_fd;     /* top of the cgroup v2 tree, borrowed; 0: jobs do without */
+	bool cgroups_only; /* a process that cgroups cannot hold joins no job */
 };
 
 int core_create(const struct core_config *config, struct core **out);
 void core_destroy(struct core *core); /* NULL is fine */
+/* After the last worker: members of jobs are killed or let go, no cgroup stays. With the same
+ * values that core_config had. Takes two seconds at most. */
+void core_end_jobs(int state_fd, uint64_t state_offset, int cgroup_fd);
+/* The mount has ended: what only the state area knows of a persistent store goes to its inodes. */
+void core_save(struct core *core);
 int core_poll_fd(struct core *core);  /* readable: call core_dispatch() */
 void core_dispatch(struct core *core);
 
@@ -151,6 +160,7 @@ int core_getattr(struct core *core, uint64_t node, struct stat *st, double *time
 int core_setattr(struct core *core, uint64_t node, unsigned set, const struct stat *wanted,
 		 struct stat *st, double *timeout, core_done done, void *context);
 int core_statfs(struct core *core, uint64_t node, struct statvfs *out); /* as node's tree sees it */
+#define CORE_XATTR_KILL_SGID (1 << 16) /* flag: the caller may not keep a set-group-ID bit */
 int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
 		  size_t size, int flags, const struct core_caller *caller);
 int core_removexattr(struct core *core, uint64_t node, const char *name);

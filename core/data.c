@@ -1,6 +1,6 @@
 /* Data that does pass through us: the cached mode's reads and writes, and what every mode sends
  * here. */
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/sys.h"
 #include "core/util.h"
 
@@ -13,17 +13,40 @@ int core_data_fd(struct core *core, uint64_t node)
 	return slot ? file_descriptor(core, slot) : -ESTALE;
 }
 
+/* As much as the limit leaves, like a full disk. */
+static int write_charged(struct core *core, struct slot *slot, int fd, const void *bytes,
+			 size_t size, off_t offset)
+{
+	uint64_t reach = account_reach(core, slot);
+	int rc;
+
+	if (size && reach <= (uint64_t)offset)
+		return -ENOSPC;
+	if (size > reach - (uint64_t)offset)
+		size = (size_t)(reach - (uint64_t)offset);
+	rc = account_begin(core, slot, (uint64_t)offset + size);
+	if (rc < 0)
+		return rc;
+	rc = neg_errno((int)pwrite(fd, bytes, size, offset));
+	account_end(core, slot);
+	return rc;
+}
+
 int core_write(struct core *core, uint64_t node, const void *bytes, size_t size, off_t offset)
 {
 	struct slot *slot = slot_get(core, node);
 	int fd = slot ? file_descriptor(core, slot) : -ESTALE;
-	ssize_t written;
+	uint64_t end = (uint64_t)offset + size;
+	int rc;
 
 	if (fd < 0)
 		return fd;
 	setid_drop(core, slot);
-	written = pwrite(fd, bytes, size, offset);
-	return written < 0 ? -errno : (int)written;
+	/* Over what is charged already. */
+	if (account_counts(slot) && end > slot->charged)
+		return write_charged(core, slot, fd, bytes, size, offset);
+	rc = (int)pwrite(fd, bytes, size, offset);
+	return neg_errno(rc);
 }
 
 /* A size set this way is a promise, too: the hole before what is allocated is part of it. */
@@ -38,6 +61,31 @@ static int reserve_below(const struct slot *slot, int fd, int mode, uint64_t end
 	return reserve(fd, (uint64_t)st.st_size, end);
 }
 
+/* What lies beyond the end of a file is charged to nobody. */
+static int charge_range(struct core *core, struct slot *slot, int mode, uint64_t end)
+{
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		return account_begin(core, slot, end);
+	return account_counts(slot) && !(mode & FALLOC_FL_PUNCH_HOLE) && end > slot->charged
+		   ? -EOPNOTSUPP
+		   : 0;
+}
+
+static int allocate(struct core *core, struct slot *slot, int fd, int mode, off_t offset,
+		    off_t length)
+{
+	uint64_t end = (uint64_t)offset + (uint64_t)length;
+	int rc = charge_range(core, slot, mode, end);
+
+	if (rc < 0)
+		return rc;
+	rc = reserve_below(slot, fd, mode, end);
+	if (rc == 0)
+		rc = sys->fallocate(fd, mode, offset, length);
+	account_end(core, slot);
+	return rc;
+}
+
 int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off_t length)
 {
 	struct slot *slot = slot_get(core, node);
@@ -50,10 +98,7 @@ int core_fallocate(struct core *core, uint64_t node, int mode, off_t offset, off
 	if (slot->flags & SLOT_READ_ONLY)
 		return -EACCES;
 	setid_drop(core, slot);
-	rc = reserve_below(slot, fd, mode, end);
-	if (rc < 0)
-		return rc;
-	rc = sys->fallocate(fd, mode, offset, length);
+	rc = allocate(core, slot, fd, mode, offset, length);
 	if (rc == 0 && (slot->flags & SLOT_BOUND) && !(mode & FALLOC_FL_KEEP_SIZE) &&
 	    end > slot->size) {
 		STAGE(&core->state, slot->size, end);

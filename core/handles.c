@@ -1,5 +1,5 @@
 /* Handles: open file descriptions on an inode, and the one backing id that serves them all. */
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "core/wait.h"
@@ -109,7 +109,9 @@ static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 static void fill_opened(const struct slot *slot, int flags, struct core_opened *opened)
 {
 	opened->keep_cache = !(slot->flags & SLOT_BOUND);
-	opened->direct = (slot->flags & SLOT_SETID) && HANDLE_FLAGS_WRITE(flags);
+	/* Without a backing id every write comes to us, and only cached files can be mapped. */
+	opened->direct = opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
+			 ((slot->flags & SLOT_SETID) || account_counts(slot));
 	opened->handle = 0;
 }
 

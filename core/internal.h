@@ -27,13 +27,16 @@ struct core {
 	struct map bindings;       /* binding -> descriptor */
 	struct probes *probes;     /* lastview.c */
 	struct waits *waits;       /* wait.c */
+	struct members *members;   /* job_members.c */
 	struct accounts *accounts; /* account.c */
 	struct retry *retries;     /* flush.c */
 	struct map flushes;        /* slot index -> flushes since this worker began */
 	bool persistent;           /* the tree is on a real file system */
 	struct jobs *jobs;
 	struct timers timers;
+	struct timer hidden_timer; /* hidden.c */
 	int epoll_fd;
+	int clock_fd; /* timer.c: readable when the wall clock is set; -1: nobody wants to know */
 	uint32_t *free_slots; /* stack */
 	size_t free_count, free_capacity;
 	struct request_record *record; /* of the request in hand */
@@ -189,6 +192,11 @@ void observe_drop(struct core *core);
 void temporary_unname(struct core *core, struct slot *slot);
 /* Nothing holds a temporary object any more. */
 void temporary_end(struct core *core, struct slot *slot);
+
+/* --- hidden.c --- */
+void hidden_made(struct core *core, struct slot *slot, const char *name);
+void hidden_renamed(struct core *core, int dirfd, const char *name); /* to this */
+void hidden_resume(struct core *core);
 
 /* --- binding.c --- */
 int binding_descriptor(struct core *core, const struct slot *slot); /* borrowed or -errno */

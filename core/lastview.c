@@ -255,7 +255,7 @@ int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifeti
 		return -EBUSY;
 	if (waits && (slot->flags & SLOT_BOUND))
 		flush_last_view(core, slot); /* its event may be on its way */
-	flags = lifetime_flags(slot->flags, lifetime);
+	flags = lifetime_flags(slot->flags, lifetime) | SLOT_UNSAVED;
 	STAGE(&core->state, slot->flags, waits ? flags & ~(uint32_t)SLOT_USED : flags);
 	state_commit(&core->state);
 	if (!held || lifetime == CORE_PERMANENT || by_release_alone(core, slot))

@@ -2,7 +2,6 @@
  * next one is told. */
 #include "core/util.h"
 #include "core/wait.h"
-#include "core/wait_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,13 +59,13 @@ static bool mutex_closed(struct core *core, struct slot *slot, uint64_t handle)
 	return true;
 }
 
-/* A record kept by a mount that has ended can name an owner that has ended with it. */
-static void mutex_changed(struct core *core, struct slot *slot)
+/* The owner has ended with the mount that kept this record. */
+static void mutex_unpack(struct wait_state *wait)
 {
-	if (!slot->wait.owner || wait_handle(core, slot->wait.owner))
-		return;
-	mutex_closed(core, slot, slot->wait.owner);
-	state_commit(&core->state);
+	if (wait->owner)
+		wait->options |= WAIT_ABANDONED;
+	wait->owner = 0;
+	wait->value = 0;
 }
 
 static int mutex_print(struct core *core, const struct slot *slot, char *buffer, size_t size)
@@ -83,7 +82,7 @@ const struct wait_type wait_mutex = {
     .signaled = mutex_signaled,
     .take = mutex_take,
     .change = mutex_change,
-    .changed = mutex_changed,
     .closed = mutex_closed,
+    .unpack = mutex_unpack,
     .print = mutex_print,
 };

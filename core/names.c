@@ -1,6 +1,6 @@
 /* Names come into being and are looked up. Creation in the tree is the same call as in the mount;
  * the kernel holds the directory's lock meanwhile and has checked rights and absence. */
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -63,8 +63,10 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 	rc = slot_acquire(core, dirfd, parent, name, &st, creator, &slot);
 	if (rc < 0)
 		return rc;
-	if (creator)
+	if (creator) {
 		slot_born(core, slot, parent, creator);
+		hidden_made(core, slot, name);
+	}
 	core_stage_done(core, 0, state_node(&core->state, slot));
 	state_commit(&core->state);
 	if (creator)
@@ -224,7 +226,9 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 		return replay_entry(core, rc, node, out);
 	if (!slot)
 		return -ESTALE;
-	rc = slot_stat(core, slot, &st);
+	rc = account_may_link(core, slot, parent);
+	if (rc == 0)
+		rc = slot_stat(core, slot, &st);
 	if (rc < 0)
 		return rc;
 	if ((slot->flags & SLOT_ORPHAN) && st.st_nlink == 1)

@@ -42,8 +42,7 @@ static bool begin_with(struct core *core, struct slot *slot)
 	const bool by_release_alone = !core->config.data.attach;
 	int fd;
 
-	slot->flags &= ~(uint32_t)SLOT_HELD;
-	if (!is_mapping(slot) || !(slot->flags & SLOT_USED))
+	if (!is_mapping(slot) || (slot->flags & (SLOT_USED | SLOT_HELD)) != SLOT_USED)
 		return false;
 	if (slot->handles || lastview_wanted(slot))
 		slot->flags |= SLOT_HELD;
@@ -82,6 +81,7 @@ void observe_drop(struct core *core)
 
 		if ((slot->flags & (SLOT_WATCHED | SLOT_HELD)) && !lastview_wanted(slot))
 			lastview_forget(core, slot);
+		slot->flags &= ~(uint32_t)SLOT_HELD;
 	}
 }
 

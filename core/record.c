@@ -3,6 +3,7 @@
 #include "core/internal.h"
 #include "core/limit.h"
 #include "core/util.h"
+#include "core/wait.h"
 
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -61,6 +62,8 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
+	if (slot_is_waitable(slot) && wait_type_of(slot)->unpack)
+		wait_type_of(slot)->unpack(&slot->wait);
 }
 
 uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags)
@@ -86,6 +89,8 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	};
 	int rc;
 
+	if (slot_is_waitable(slot) && wait_type_of(slot)->pack)
+		wait_type_of(slot)->pack(&record.wait);
 	record.limit = limit_of_record(core, slot, &record.limit_flags);
 	rc = neg_errno(
 	    setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record, sizeof record, 0));

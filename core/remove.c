@@ -1,6 +1,6 @@
 /* Names go: unlink, rmdir, and rename, which may replace one. An inode that loses its last name
  * while the kernel knows it moves to the orphans, where it stays until FORGET. */
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -40,7 +40,9 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 	if (dirfd < 0)
 		return dirfd;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT && core->resent_started ? core_finish(core, 0) : -errno;
+		return errno == ENOENT && core->resent_started
+			   ? account_finish_unknown(core, parent)
+			   : -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	slot = slot_by_ino(core, st.st_ino);
@@ -49,10 +51,12 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		if (rc < 0)
 			return rc;
 		stage_orphan(core, slot);
-	} else if (unlinkat(dirfd, name, 0) < 0) {
-		return -errno;
+	} else {
+		account_note_unknown(core, slot, parent, dirfd, name, &st);
+		if (unlinkat(dirfd, name, 0) < 0)
+			return -errno;
 	}
-	core_finish(core, 0);
+	account_finish_unknown(core, parent);
 	EVENT(core, .kind = CORE_EVENT_REMOVED, .node = slot ? state_node(&core->state, slot) : 0,
 	      .at = {parent, name}, .st = &st, .removal = CORE_REMOVED_UNLINK,
 	      .links = st.st_nlink - 1);
@@ -85,8 +89,12 @@ static int retire_directory(struct core *core, int dirfd, const char *name, cons
 
 	if (rc < 0)
 		return rc;
-	if (!slot)
-		return neg_errno(unlinkat(dirfd, name, AT_REMOVEDIR));
+	if (!slot) {
+		rc = neg_errno(unlinkat(dirfd, name, AT_REMOVEDIR));
+		if (rc == 0)
+			account_directory_gone(core, st->st_ino);
+		return rc;
+	}
 	rc = tree_orphan_move(&core->tree, state_node(&core->state, slot), dirfd, name);
 	if (rc == 0)
 		stage_orphan(core, slot);
@@ -199,6 +207,11 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 	to = names_directory(core, new_parent);
 	if (from < 0 || to < 0)
 		return from < 0 ? from : to;
+	rc = account_may_move(core, parent, from, name, new_parent);
+	if (rc == 0 && (flags & RENAME_EXCHANGE))
+		rc = account_may_move(core, new_parent, to, new_name, parent);
+	if (rc < 0)
+		return rc;
 	event_before_rename(core, &told, from, to);
 	rc = do_rename(core, from, name, to, new_name, flags);
 	note_place(core, to, new_parent, new_name);
@@ -210,6 +223,7 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		state_commit(&core->state);
 		return rc;
 	}
+	hidden_renamed(core, to, new_name);
 	core_finish(core, 0);
 	event_renamed(core, &told);
 	return 0;

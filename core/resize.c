@@ -4,7 +4,7 @@
  * The look at every process's views, and a large allocation, take their time in the job pool: the
  * request is answered later. A worker killed meanwhile leaves nothing half done that doing it again
  * does not mend. */
-#include "core/internal.h"
+#include "core/account.h"
 
 #include "core/inspect.h"
 #include "core/sys.h"
@@ -89,6 +89,8 @@ static void resize_done(struct job *job)
 		rc = set_reserved_size(r->core, slot, r->fd, r->from, r->to);
 	else if (rc == 0)
 		rc = resize_now(r->core, slot, r->to);
+	if (slot)
+		account_end(r->core, slot);
 	r->done(r->context, rc);
 	if (r->fd >= 0)
 		close(r->fd);
@@ -149,6 +151,15 @@ static bool certainly_no_view(struct core *core, struct slot *slot)
 	return !core->config.data.attach || lastview_probe(core, slot) == 1;
 }
 
+static int shrink(struct core *core, struct slot *slot, uint64_t from, uint64_t to, core_done done,
+		  void *context)
+{
+	/* Inside the last page nobody's view loses anything. */
+	if (page_round_up(to) == page_round_up(from) || certainly_no_view(core, slot))
+		return resize_now(core, slot, to);
+	return resize_later(core, slot, from, to, -1, done, context);
+}
+
 /* 0 done, CORE_DEFERRED done() is called later, or -errno. */
 int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, void *context)
 {
@@ -165,10 +176,12 @@ int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, 
 	if (slot->flags & SLOT_READ_ONLY)
 		return -EACCES;
 	now = slot->flags & SLOT_BOUND ? slot->size : (uint64_t)st.st_size;
-	if (size > now)
-		return grow(core, slot, size, done, context);
-	/* Inside the last page nobody's view loses anything. */
-	if (page_round_up(size) == page_round_up(now) || certainly_no_view(core, slot))
-		return resize_now(core, slot, size);
-	return resize_later(core, slot, now, size, -1, done, context);
+	rc = account_begin(core, slot, size > now ? size : now);
+	if (rc < 0)
+		return rc;
+	rc = size > now ? grow(core, slot, size, done, context)
+			: shrink(core, slot, now, size, done, context);
+	if (rc != CORE_DEFERRED)
+		account_end(core, slot);
+	return rc;
 }

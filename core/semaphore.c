@@ -31,7 +31,7 @@ static enum wait_result semaphore_take(struct core *core, struct slot *slot, uin
 	return WAIT_ACQUIRED;
 }
 
-/* 1 to INT32_MAX in decimal. */
+/* 1 and more, in decimal; what is beyond any maximum is UINT32_MAX. */
 static bool parse_count(const char *text, uint32_t *out)
 {
 	unsigned long value;
@@ -39,11 +39,10 @@ static bool parse_count(const char *text, uint32_t *out)
 
 	if (!isdigit((unsigned char)*text))
 		return false;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || value < 1 || value > INT32_MAX)
+	value = strtoul(text, &end, 10); /* ULONG_MAX when it is larger still */
+	if (*end || value < 1)
 		return false;
-	*out = (uint32_t)value;
+	*out = value > INT32_MAX ? UINT32_MAX : (uint32_t)value;
 	return true;
 }
 

@@ -1,4 +1,4 @@
-#include "core/internal.h"
+#include "core/account.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -79,6 +79,7 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 		return rc;
 	}
 	core->known++;
+	account_join(core, slot, parent, st);
 	if (slot_is_waitable(slot))
 		wait_known(core, slot);
 	*out = slot;
@@ -119,6 +120,8 @@ void slot_born(struct core *core, struct slot *slot, uint64_t parent,
 		slot->flags = lifetime_flags(slot->flags, lifetime);
 	else if (directory && (slot->flags & SLOT_DIRECTORY))
 		slot->inherit = directory->inherit;
+	if (slot->flags & SLOT_ORPHAN) /* O_TMPFILE: it was in no directory until now */
+		account_join(core, slot, parent, &(struct stat){0});
 	/* A machine that dies must not make it permanent. */
 	if ((slot->flags & SLOT_TEMPORARY) || slot->inherit)
 		record_save_slot(core, slot);
@@ -158,6 +161,7 @@ void slot_consider_free(struct core *core, struct slot *slot)
 	backing_release(core, slot);
 	if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
 		record_save_slot(core, slot);
+	account_let_go(core, slot);
 	if (!(slot->flags & SLOT_DEAD)) {
 		let_go_of_inode(core, slot);
 		map_remove(&core->by_ino, slot->ino);
@@ -180,8 +184,20 @@ void slot_bury(struct core *core, struct slot *slot)
 	backing_release(core, slot);
 	fdcache_drop(&core->files, index);
 	map_remove(&core->by_ino, slot->ino);
+	account_dead(core, slot);
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_DEAD);
 	state_commit(&core->state);
+}
+
+void core_save(struct core *core)
+{
+	for (uint32_t i = 1; core->persistent && i < core->state.header->high; i++) {
+		struct slot *slot = &core->state.slots[i];
+
+		if (slot->lookups &&
+		    (slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
+			record_save_slot(core, slot);
+	}
 }
 
 /* An orphan stays while its slot lives. The move there may have happened just before a kill, and

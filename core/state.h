@@ -57,15 +57,17 @@ enum {
 	SLOT_UNBORN = 1 << 14,       /* O_TMPFILE opened for writing only, nothing else yet: may be
 				      * configured, and then be linked to its first name */
 	SLOT_UNSAVED = 1 << 15,      /* the record on the inode is older than the slot */
+	SLOT_HIDDEN = 1 << 18,       /* mknod(2) under a hidden name: not published yet */
 	SLOT_HELD = 1 << 16,         /* who watches is to be told when nothing holds it any more */
 	SLOT_CHARGING = 1 << 17,     /* its size is changing: `charged` may be more than it takes */
 };
 
-enum {                             /* wait_state.options */
-       WAIT_MANUAL = 1 << 0,       /* event, timer: stays signaled */
-       WAIT_ABANDONED = 1 << 1,    /* mutex: the next owner is told */
-       WAIT_REALTIME = 1 << 2,     /* timer: `due` is of CLOCK_REALTIME, else CLOCK_BOOTTIME */
-       WAIT_KILL_ON_CLOSE = 1 << 3 /* job */
+enum {                              /* wait_state.options */
+       WAIT_MANUAL = 1 << 0,        /* event, timer: stays signaled */
+       WAIT_ABANDONED = 1 << 1,     /* mutex: the next owner is told */
+       WAIT_REALTIME = 1 << 2,      /* timer: `due` is of CLOCK_REALTIME, else CLOCK_BOOTTIME */
+       WAIT_KILL_ON_CLOSE = 1 << 3, /* job */
+       WAIT_DUE_SHIFTED = 1 << 4,   /* timer, in a record: `due` would be of CLOCK_BOOTTIME */
 };
 
 /* The state of an object to wait on. */
@@ -128,7 +130,8 @@ struct wait_handle {
 	uint64_t node; /* 0: free */
 	uint64_t poll; /* the kernel wants to be told of a change, under this number; 0: no */
 	uint32_t generation;
-	uint32_t flags; /* open(2)'s */
+	uint16_t access;   /* open(2)'s O_ACCMODE */
+	uint16_t answered; /* enum wait_result + 1 of its last wait; 0: none */
 };
 
 /* A directory tree with a limit of its own. */
@@ -146,12 +149,23 @@ enum {                             /* account.flags */
        ACCOUNT_OF_ROOT = 1 << 2    /* nobody else may change the limit */
 };
 
-/* A process, or a cgroup, that belongs to a job. */
+/* A process, or a cgroup, that belongs to a job: see job.h. */
 struct job_member {
-	uint64_t node; /* of the job; 0: free */
-	uint64_t id;   /* cgroup: its file handle's number; process: its start time */
-	uint32_t pid;  /* 0: a cgroup */
+	uint64_t node;   /* of the job; 0: free; or one of those below, that no slot has */
+	uint64_t ino;    /* of the job */
+	uint64_t id;     /* cgroup: its file handle's number; process: its start time */
+	uint64_t parent; /* id of the cgroup it was made in */
+	uint32_t pid;    /* 0: a cgroup */
+	uint32_t state;  /* MEMBER_MAKING, MEMBER_ENDED */
+	uint32_t serial; /* of the cgroups that this entry has been */
 	uint32_t reserved;
+};
+
+#define MEMBER_ASLEEP 2ULL /* `node`: the kernel does not know the job now */
+#define MEMBER_GONE   3ULL /* `node`: there is no job any more */
+enum {
+	MEMBER_MAKING = 1 << 0, /* the cgroup is not a member yet, and may not be there */
+	MEMBER_ENDED = 1 << 1   /* and its job, asleep, has not been told */
 };
 
 enum record_phase { RECORD_NONE, RECORD_STARTED, RECORD_DONE };

@@ -3,6 +3,7 @@
  * The time stands in the slot, so nothing needs to run for a timer that nobody knows: when it
  * becomes known it is looked at. Relative times go on while the machine sleeps (CLOCK_BOOTTIME);
  * absolute ones follow the wall clock, also when that is set. */
+#include "core/log.h"
 #include "core/util.h"
 #include "core/wait.h"
 #include "core/wait_internal.h"
@@ -10,11 +11,10 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #define LONGEST_NS (100ULL * 365 * 24 * 3600 * 1000000000) /* a hundred years */
-/* Nobody tells us that the wall clock was set: it is looked at again. */
-#define REALTIME_CHECK_NS 1000000000ULL
-
 struct alarm {
 	struct timer timer;
 	struct core *core;
@@ -58,7 +58,7 @@ static const char *parse_decimal(const char *text, uint64_t unit, uint64_t *out)
 		return NULL;
 	for (; isdigit((unsigned char)*text); text++) {
 		whole = whole * 10 + (uint64_t)(*text - '0');
-		if (whole > UINT64_MAX / 100 / unit)
+		if (whole > UINT64_MAX / 2 / unit)
 			return NULL;
 	}
 	if (*text == '.') {
@@ -150,6 +150,23 @@ static void expire(struct core *core, struct slot *slot, uint64_t now)
 	state_commit(&core->state);
 }
 
+/* From now on the kernel tells when the wall clock is set (timerfd_create(2), ECANCELED). */
+static void watch_clock(struct core *core)
+{
+	const struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (core->clock_fd >= 0)
+		return;
+	core->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	event.data.fd = core->clock_fd;
+	if (core->clock_fd < 0 ||
+	    timerfd_settime(core->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
+			    NULL) < 0 ||
+	    epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, core->clock_fd, &event) < 0)
+		log_warn("timers set to a time of day will not follow the clock: %m");
+}
+
 static void alarm_fire(struct timer *timer);
 
 static void alarm_set(struct core *core, struct slot *slot, uint64_t delay)
@@ -168,8 +185,8 @@ static void alarm_set(struct core *core, struct slot *slot, uint64_t delay)
 			return;
 		}
 	}
-	if ((slot->wait.options & WAIT_REALTIME) && delay > REALTIME_CHECK_NS)
-		delay = REALTIME_CHECK_NS;
+	if (slot->wait.options & WAIT_REALTIME)
+		watch_clock(core);
 	timers_arm(&core->timers, &alarm->timer, delay);
 }
 
@@ -208,6 +225,47 @@ static void alarm_fire(struct timer *timer)
 	wait_changed(core, slot);
 }
 
+static void fire_one(void *context, void *item)
+{
+	struct alarm *alarm = item;
+
+	(void)context;
+	alarm_fire(&alarm->timer);
+}
+
+void wait_clock_was_set(struct core *core)
+{
+	uint64_t expirations;
+
+	if (read(core->clock_fd, &expirations, sizeof expirations) < 0 && errno != ECANCELED)
+		return;
+	pointers_each(&core->waits->alarms, fire_one, NULL);
+}
+
+static uint64_t wall_minus_boot(void)
+{
+	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+}
+
+/* The next mount may be after another boot. */
+static void timer_pack(struct wait_state *wait)
+{
+	if (!wait->due || (wait->options & WAIT_REALTIME))
+		return;
+	wait->due += wall_minus_boot();
+	wait->options |= WAIT_DUE_SHIFTED;
+}
+
+static void timer_unpack(struct wait_state *wait)
+{
+	uint64_t shift = wall_minus_boot();
+
+	if (!(wait->options & WAIT_DUE_SHIFTED))
+		return;
+	wait->due = wait->due > shift ? wait->due - shift : 1;
+	wait->options &= ~(uint32_t)WAIT_DUE_SHIFTED;
+}
+
 static int timer_print(struct core *core, const struct slot *slot, char *buffer, size_t size)
 {
 	const struct wait_state *w = &slot->wait;
@@ -216,7 +274,7 @@ static int timer_print(struct core *core, const struct slot *slot, char *buffer,
 
 	(void)core;
 	if (due && !(w->options & WAIT_REALTIME))
-		due = due - clock_ns(CLOCK_BOOTTIME) + clock_ns(CLOCK_REALTIME);
+		due += wall_minus_boot();
 	if (due)
 		snprintf(when, sizeof when, " due %llu.%09llu",
 			 (unsigned long long)(due / 1000000000),
@@ -236,5 +294,7 @@ const struct wait_type wait_timer = {
     .change = timer_change,
     .changed = timer_changed,
     .forget = timer_forget,
+    .pack = timer_pack,
+    .unpack = timer_unpack,
     .print = timer_print,
 };

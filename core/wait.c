@@ -108,12 +108,14 @@ static int wait_for(struct core *core, struct slot *const *slots, const uint64_t
 	if (!core->waits->gathering &&
 	    wait_take(core, slots, handles, count, many->all, &out->index, &out->result)) {
 		core_stage_done(core, (int)out->result, out->index);
+		wait_handle_answered(core, handles[out->index], out->result);
 		state_commit(&core->state);
 		for (uint32_t i = 0; i < count; i++)
 			refresh(core, slots[i]);
 		return 0;
 	}
-	now = many->deadline == UINT64_MAX ? 0 : clock_ns(CLOCK_MONOTONIC);
+	/* Further than a clock goes: none. */
+	now = many->deadline > INT64_MAX ? 0 : clock_ns(CLOCK_MONOTONIC);
 	once = many->deadline <= now;
 	if (once && !core->waits->gathering)
 		return -EAGAIN;
@@ -123,6 +125,7 @@ static int wait_for(struct core *core, struct slot *const *slots, const uint64_t
 	waiter->many = count > 1;
 	waiter->all = many->all;
 	waiter->once = once;
+	waiter->named = many->handles;
 	rc = waiter_enqueue(core, waiter, slots);
 	if (rc < 0)
 		return rc;
@@ -161,7 +164,7 @@ static int find_all(struct core *core, const struct core_wait_many *many, struct
 
 		if (!handle || handle->key != proof->key)
 			return -EBADF;
-		if ((handle->flags & O_ACCMODE) == O_WRONLY)
+		if (handle->access == O_WRONLY)
 			return -EACCES;
 		slots[i] = waitable(core, handle->node);
 		numbers[i] = proof->handle;
@@ -359,7 +362,7 @@ static void end_if_once(void *context, void *item)
 	struct waiter *waiter = item;
 
 	if (waiter->once)
-		waiter_end(context, waiter, waiter->many ? -ETIMEDOUT : -EAGAIN, WAIT_SIGNALED, 0);
+		waiter_end(context, waiter, waiter->named ? -ETIMEDOUT : -EAGAIN, WAIT_SIGNALED, 0);
 }
 
 void core_resumed(struct core *core)

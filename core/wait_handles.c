@@ -71,11 +71,30 @@ int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *n
 	handle = &core->state.handles[index];
 	handle->key = key;
 	handle->poll = 0;
-	handle->flags = (uint32_t)flags;
+	handle->access = (uint16_t)(flags & O_ACCMODE);
+	handle->answered = 0;
 	handle->generation++;
 	STAGE(&core->state, handle->node, state_node(&core->state, slot));
 	*number = (uint64_t)handle->generation << 32 | index;
 	return 0;
+}
+
+void wait_handle_answered(struct core *core, uint64_t number, enum wait_result result)
+{
+	struct wait_handle *handle = wait_handle(core, number);
+
+	if (handle)
+		handle->answered = (uint16_t)(result + 1);
+}
+
+bool core_waited_last(struct core *core, uint64_t number, enum wait_result *result)
+{
+	struct wait_handle *handle = wait_handle(core, number);
+
+	if (!handle || !handle->answered)
+		return false;
+	*result = (enum wait_result)(handle->answered - 1);
+	return true;
 }
 
 void wait_handle_free(struct core *core, uint64_t number)

@@ -24,7 +24,8 @@ struct waiter {
 	uint64_t cookie; /* the caller's */
 	uint32_t count;
 	bool many, all;
-	bool once; /* does not block: answered when its turn has come, either way */
+	bool once;  /* does not block: answered when its turn has come, either way */
+	bool named; /* by handles, with a deadline: ends with ETIMEDOUT, else EAGAIN */
 	struct wait_link links[];
 };
 
@@ -82,6 +83,8 @@ void queue_handle_closed(struct core *core, struct slot *slot, uint64_t handle);
 /* --- wait_handles.c --- */
 struct wait_handle *wait_handle(struct core *core, uint64_t number); /* NULL: no such */
 uint32_t wait_handle_index(uint64_t number);
+/* Its wait ended so: the rest of the line can be read. */
+void wait_handle_answered(struct core *core, uint64_t number, enum wait_result result);
 void wait_handle_free(struct core *core, uint64_t number); /* after its end was committed */
 int wait_handles_resume(struct core *core);
 

@@ -177,6 +177,7 @@ static void try_grant(struct core *core, struct waiter *waiter)
 	}
 	if (!wait_take(core, slots, handles, waiter->count, waiter->all, &index, &result))
 		return;
+	wait_handle_answered(core, handles[index], result);
 	STAGE(&core->state, h->granted, WAIT_UNIQUE(waiter->unique));
 	STAGE(&core->state, h->granted_result, result);
 	STAGE(&core->state, h->granted_index, index);

@@ -32,6 +32,10 @@ struct core_waited {
 int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 	      struct core_waited *out);
 
+/* How the last wait through this handle ended: its line can be read on, byte by byte even. False:
+ * there was none. */
+bool core_waited_last(struct core *core, uint64_t handle, enum wait_result *result);
+
 /* A handle as its holder proves it: number and key. */
 struct core_handle_proof {
 	uint64_t handle, key;

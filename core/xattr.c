@@ -85,6 +85,21 @@ static int check_attribute(struct core *core, int fd, const char *name, bool mus
 	return 0;
 }
 
+/* Lists of access rights: whether one was there is of no matter to those who set or remove it. */
+static bool is_acl(const char *name)
+{
+	return strncmp(name, "system.posix_acl_", 17) == 0;
+}
+
+static int drop_setgid(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return neg_errno(chmod(tree_fd_path(fd).text, st.st_mode & 07777 & ~(mode_t)S_ISGID));
+}
+
 int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
 		  size_t size, int flags, const struct core_caller *caller)
 {
@@ -110,7 +125,10 @@ int core_setxattr(struct core *core, uint64_t node, const char *name, const void
 			return rc;
 		flags &= ~XATTR_CREATE;
 	}
-	rc = neg_errno(setxattr(tree_fd_path(fd).text, name, value, size, flags));
+	rc = neg_errno(
+	    setxattr(tree_fd_path(fd).text, name, value, size, flags & ~CORE_XATTR_KILL_SGID));
+	if (rc == 0 && (flags & CORE_XATTR_KILL_SGID))
+		rc = drop_setgid(fd);
 	return rc < 0 ? rc : core_finish(core, 0);
 }
 
@@ -134,7 +152,7 @@ int core_removexattr(struct core *core, uint64_t node, const char *name)
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (fd < 0)
 		return fd;
-	rc = check_attribute(core, fd, name, true);
+	rc = is_acl(name) ? 0 : check_attribute(core, fd, name, true);
 	if (rc < 0)
 		return rc;
 	if (removexattr(tree_fd_path(fd).text, name) < 0 && errno != ENODATA)

@@ -168,7 +168,7 @@ void control_destroy(struct control *control)
 	control->destroyed = true;
 	while (control->clients)
 		control_client_disconnect(control->clients);
-	control_who_finish(control);
+	control_scan_finish(control);
 	control_close_finish(control);
 	loop_remove(control->config.loop, &control->listener);
 	loop_remove(control->config.loop, &control->retry);

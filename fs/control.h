@@ -7,6 +7,7 @@
 
 struct control;
 struct core;
+struct core_event;
 struct loop;
 
 #define CONTROL_MAX_CLIENTS                                                                        \
@@ -26,5 +27,7 @@ struct control_config {
 
 int control_create(const struct control_config *config, struct control **out);
 void control_destroy(struct control *control);
+/* core_listener.event: tells who watches. */
+void control_event(struct control *control, const struct core_event *event);
 
 #endif

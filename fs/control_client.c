@@ -30,6 +30,7 @@ void control_client_disconnect(struct control_client *client)
 	if (!client->connected)
 		return;
 	client->connected = false;
+	control_watch_end(client);
 	loop_remove(control->config.loop, &client->source);
 	close(client->source.fd);
 	if (client->reply_fd >= 0)
@@ -128,12 +129,11 @@ static bool receive(struct control_client *client, struct control_answer *answer
 	struct control_request request = {0};
 	char bytes[WIRE_MAX_REQUEST];
 	const char *why;
-	size_t count;
 	ssize_t got;
 	int rc;
 
 	got = fdpass_receive(client->source.fd, bytes, sizeof bytes, MSG_DONTWAIT, request.fds,
-			     takes_fds ? WIRE_MAX_FDS : 0, &count, discard, &from);
+			     takes_fds ? WIRE_MAX_FDS : 0, &request.count, discard, &from);
 	if (got == -EAGAIN)
 		return false;
 	if (got <= 0 && (!got || receive_error((int)-got, takes_fds, answer) < 0)) {
@@ -142,13 +142,13 @@ static bool receive(struct control_client *client, struct control_answer *answer
 	}
 	if (got < 0)
 		return true;
-	rc = wire_check_request(bytes, (size_t)got, count, &request.wire, &why);
+	rc = wire_check_request(bytes, (size_t)got, request.count, &request.wire, &why);
 	*type = request.wire.type;
 	if (rc)
 		rc = control_fail(answer, rc, "%s", why);
 	else
 		rc = control_handle(client, &request, answer);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < request.count; i++)
 		control_discard(client->control, request.fds[i], client->uid);
 	return rc != CONTROL_LATER;
 }
@@ -165,6 +165,10 @@ static void on_ready(struct loop_source *source, uint32_t events)
 	}
 	if (client->has_reply) {
 		send_reply(client);
+		return;
+	}
+	if (client->watch) {
+		control_watch_ready(client, events);
 		return;
 	}
 	control_client_ref(client);

@@ -29,7 +29,8 @@ struct control_client {
 	gid_t gid;
 	bool has_reply; /* not sent yet: the peer does not read */
 	struct wire_reply reply;
-	int reply_fd; /* owned, -1: none */
+	int reply_fd;                /* owned, -1: none */
+	struct control_watch *watch; /* NULL: it watches nothing */
 };
 
 /* What a request is answered with. fd is owned; -1: none. */
@@ -44,6 +45,7 @@ enum { CONTROL_ANSWERED, CONTROL_LATER };
 struct control_request {
 	struct wire_request wire;
 	int fds[WIRE_MAX_FDS]; /* the receiver's: a handler borrows them */
+	size_t count;
 };
 
 /* One kind of descriptor to close in a job, one job at a time. */
@@ -60,7 +62,20 @@ struct control_closer {
 
 enum { CLOSER_ORDINARY, CLOSER_SUSPECT, CLOSER_COUNT };
 
-struct control_who;
+/* A look at all processes, in a job. */
+struct control_scan {
+	uint16_t type; /* of the request */
+	/* On the main thread, right before: 0 or -errno. May be NULL. */
+	int (*prepare)(struct control_scan *scan);
+	int (*look)(struct control_scan *scan); /* in the job: the answer's descriptor, or -errno */
+	void (*release)(struct control_scan *scan); /* frees it */
+	/* control_scan.c's */
+	struct job job;
+	struct control *control;
+	struct control_client *client; /* referenced; may be disconnected by now */
+	struct control_scan *next;
+	int answer; /* descriptor, or -errno */
+};
 
 struct control {
 	struct control_config config;
@@ -72,8 +87,9 @@ struct control {
 							      the retry timer has been started */
 	struct control_client *clients;
 	size_t client_count;
-	struct control_who *who_first, *who_last; /* waiting; one scan runs at a time */
-	bool who_running;
+	struct control_scan *scan_first, *scan_last; /* waiting; one runs at a time */
+	bool scan_running;
+	size_t watchers;
 	struct control_closer closers[CLOSER_COUNT];
 };
 
@@ -99,7 +115,21 @@ int control_fail(struct control_answer *answer, int error, const char *format, .
 
 /* --- control_who.c --- */
 int control_who(struct control_client *client, uint64_t node, struct control_answer *answer);
-void control_who_finish(struct control *control); /* drops what waits */
+
+/* --- control_top.c --- */
+int control_top(struct control_client *client, const struct control_request *request,
+		struct control_answer *answer);
+
+/* --- control_scan.c --- */
+/* Queues it, owns it, answers the client when it is done: CONTROL_LATER. */
+int control_scan(struct control_client *client, struct control_scan *scan);
+void control_scan_finish(struct control *control); /* drops what waits */
+
+/* --- control_watch.c --- */
+int control_watch(struct control_client *client, const struct control_request *request,
+		  struct control_answer *answer);
+void control_watch_ready(struct control_client *client, uint32_t events);
+void control_watch_end(struct control_client *client);
 
 /* --- control_fd.c: looking at received descriptors without a request to any file system --- */
 /* Both: 0 or a positive errno and *why. */

@@ -98,6 +98,8 @@ int control_handle(struct control_client *client, const struct control_request *
 	    [WIRE_STATUS] = handle_status,
 	    [WIRE_WHO] = handle_who,
 	    [WIRE_CONFIGURE] = handle_configure,
+	    [WIRE_WATCH] = control_watch,
+	    [WIRE_TOP] = control_top,
 	};
 
 	return handlers[request->wire.type](client, request, answer);

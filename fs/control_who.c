@@ -1,6 +1,4 @@
-/* WHO: /proc is read in a job, one at a time, because the pool's threads are wanted for flushing;
- * the others queue. root and the object's owner see every holder, others the processes of their own
- * uid. */
+/* WHO: root and the object's owner see every holder, others the processes of their own uid. */
 #include "fs/control_internal.h"
 
 #include "core/core.h"
@@ -12,14 +10,10 @@
 #include <string.h>
 
 struct control_who {
-	struct job job;
-	struct control *control;
-	struct control_client *client; /* referenced; may be disconnected by now */
-	struct control_who *next;
+	struct control_scan scan;
 	ino_t ino;
 	bool sees_all;
 	uid_t uid;
-	int answer; /* descriptor, or -errno */
 };
 
 /* A process may call itself anything; JSON must be UTF-8. */
@@ -90,96 +84,28 @@ static json_t *result_json(const struct control_who *who, const struct inspect_r
 			 (json_int_t)hidden, "unreadable", (json_int_t)result->unreadable);
 }
 
-static void run(struct job *job)
+static int look(struct control_scan *scan)
 {
-	struct control_who *who = CONTAINER_OF(job, struct control_who, job);
-	const struct control_config *config = &who->control->config;
+	struct control_who *who = CONTAINER_OF(scan, struct control_who, scan);
+	const struct control_config *config = &scan->control->config;
 	struct inspect_result result;
 	AUTO_FREE char *text = NULL;
 	json_t *json;
+	int rc = inspect_scan(config->device_major, config->device_minor, who->ino, true, &result);
 
-	who->answer =
-	    inspect_scan(config->device_major, config->device_minor, who->ino, true, &result);
-	if (!who->answer) {
+	if (rc == 0) {
 		json = result_json(who, &result);
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 		json_decref(json);
-		who->answer = text ? control_text_fd(text) : -ENOMEM;
+		rc = text ? control_text_fd(text) : -ENOMEM;
 	}
 	inspect_finish(&result);
+	return rc;
 }
 
-static void start_next(struct control *control);
-
-/* Owns who and its reference on the client. */
-static void finish(struct control_who *who)
+static void release(struct control_scan *scan)
 {
-	struct control_answer answer = {.fd = who->answer};
-
-	if (who->answer < 0) {
-		answer.fd = -1;
-		control_fail(&answer, -who->answer, "the processes cannot be inspected: %s",
-			     strerror(-who->answer));
-	}
-	control_client_answer(who->client, WIRE_WHO, &answer);
-	control_client_unref(who->client);
-	free(who);
-}
-
-static void done(struct job *job)
-{
-	struct control_who *who = CONTAINER_OF(job, struct control_who, job);
-	struct control *control = who->control;
-
-	control->who_running = false;
-	finish(who);
-	start_next(control);
-	control_unref(control);
-}
-
-static struct control_who *take_first(struct control *control)
-{
-	struct control_who *who = control->who_first;
-
-	if (who) {
-		control->who_first = who->next;
-		if (!who->next)
-			control->who_last = NULL;
-	}
-	return who;
-}
-
-static void start_next(struct control *control)
-{
-	struct control_who *who;
-	int rc;
-
-	while (!control->who_running && (who = take_first(control))) {
-		if (!who->client->connected) {
-			who->answer = -ECANCELED;
-			finish(who);
-			continue;
-		}
-		control->who_running = true;
-		control_ref(control);
-		rc = jobs_submit(core_jobs(control->config.core), &who->job);
-		if (rc) {
-			control->who_running = false;
-			control_unref(control);
-			who->answer = rc;
-			finish(who);
-		}
-	}
-}
-
-void control_who_finish(struct control *control)
-{
-	struct control_who *who;
-
-	while ((who = take_first(control))) {
-		who->answer = -ECANCELED;
-		finish(who);
-	}
+	free(CONTAINER_OF(scan, struct control_who, scan));
 }
 
 int control_who(struct control_client *client, uint64_t node, struct control_answer *answer)
@@ -198,18 +124,9 @@ int control_who(struct control_client *client, uint64_t node, struct control_ans
 	who = calloc(1, sizeof *who);
 	if (!who)
 		return control_fail(answer, ENOMEM, "no memory left");
-	*who = (struct control_who){.job = {.run = run, .done = done},
-				    .control = control,
-				    .client = control_client_ref(client),
+	*who = (struct control_who){.scan = {.type = WIRE_WHO, .look = look, .release = release},
 				    .ino = ino,
 				    .sees_all = client->uid == 0 || client->uid == owner,
 				    .uid = client->uid};
-	if (control->who_last)
-		control->who_last->next = who;
-	else
-		control->who_first = who;
-	control->who_last = who;
-	loop_change(control->config.loop, &client->source, 0);
-	start_next(control);
-	return CONTROL_LATER;
+	return control_scan(client, &who->scan);
 }

@@ -25,12 +25,15 @@ enum {
 	HANDOVER_FD_CONTROL = 7, /* SOCK_SEQPACKET listening socket of `.control`, O_NONBLOCK */
 	HANDOVER_FD_CHANNEL =
 	    8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
+	HANDOVER_FD_CGROUP = 9,       /* top of the cgroup v2 tree; only with HANDOVER_HAS_CGROUP */
 	HANDOVER_FD_FIRST_BOUND = 16, /* descriptors of bound external files are at or above this */
 };
 
 #define HANDOVER_STATE_OFFSET (2ULL << 20) /* core's own state begins here in the memfd */
 #define HANDOVER_MAX_BOUND    16384
 
+/* What members of jobs are known by. */
+enum jobs_mode { JOBS_MODE_AUTO, JOBS_MODE_CGROUP, JOBS_MODE_PIDFD };
 enum data_mode { DATA_MODE_AUTO, DATA_MODE_PASSTHROUGH, DATA_MODE_CACHED };
 /* As enum core_lifetime. */
 enum default_lifetime {
@@ -46,6 +49,7 @@ enum {
 	HANDOVER_STORE = 1 << 3,      /* tree is a persistent directory given by store=DIR */
 	HANDOVER_ROOTLESS = 1 << 4,   /* mounted by fusermount3; no passthrough */
 	HANDOVER_READ_ONLY = 1 << 5,  /* mounted ro */
+	HANDOVER_HAS_CGROUP = 1 << 6,
 };
 
 /* Exit statuses of a worker that mean something to the supervisor; any other end is a death and
@@ -61,6 +65,7 @@ struct handover {
 	struct {
 		uint32_t data_mode; /* enum data_mode, as asked for */
 		uint32_t lifetime;  /* enum default_lifetime */
+		uint32_t jobs;      /* enum jobs_mode */
 		uint32_t flags;     /* HANDOVER_* */
 		uint32_t poll_usec; /* longest busy wait for the next request; 0: never */
 		uint64_t limit;     /* bytes that may be committed; 0: no limit (store=DIR only) */
@@ -77,8 +82,10 @@ struct handover {
 		uint32_t restarts;      /* supervisor: workers started after the first */
 		int32_t worker_pid;     /* supervisor */
 		uint32_t answered_init; /* worker: 1 once INIT has been answered */
-		uint32_t mode;          /* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
-		char mode_reason[256];  /* worker: one sentence */
+		uint32_t has_jobs;      /* worker: 1 once a job may have had a member */
+		uint32_t ending;       /* supervisor: no mount any more, the worker ends the jobs */
+		uint32_t mode;         /* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
+		char mode_reason[256]; /* worker: one sentence */
 		char fatal_reason[256]; /* worker: before WORKER_EXIT_FATAL */
 	} live;
 	/* Bound external files. Entry i is free while id is 0. The supervisor writes fd and then id

@@ -25,6 +25,11 @@ bool handshake_offers_passthrough(const void *request, size_t length)
 	       (init.flags2 & KERNEL_PASSTHROUGH);
 }
 
+bool handshake_extends_setxattr(const void *request, size_t length)
+{
+	return init_of(request, length).flags & FUSE_SETXATTR_EXT;
+}
+
 void handshake_complete(const void *request, size_t length, void *answer, size_t answer_length,
 			bool passthrough)
 {
@@ -36,6 +41,7 @@ void handshake_complete(const void *request, size_t length, void *answer, size_t
 	memcpy(&out, answer, sizeof out);
 	/* Without it the kernel asks for security.capability before every write. */
 	out.flags |= init.flags & KERNEL_HANDLE_KILLPRIV_V2;
+	out.flags |= init.flags & FUSE_SETXATTR_EXT;
 	if (passthrough) {
 		out.minor = KERNEL_MINOR_PASSTHROUGH;
 		out.flags |= KERNEL_INIT_EXT;

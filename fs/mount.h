@@ -47,6 +47,7 @@ int mount_helper_detach(const char *point, bool lazy);
 struct mount_entry {
 	int id;
 	unsigned device_major, device_minor;
+	bool whole; /* from the top of its file system, not from a directory in it */
 	char point[PATH_MAX];
 	char fstype[64];
 };
@@ -56,6 +57,8 @@ int mount_info_at(const char *point, struct mount_entry *out);
 int mount_info_by_id(int id, struct mount_entry *out);
 /* True unless it is certain that no mount of this device is left in our namespace. */
 bool mount_info_has_device(unsigned device_major, unsigned device_minor);
+/* The top of the cgroup v2 tree: owned descriptor, or -errno. */
+int mount_cgroup_open(void);
 
 /* mount_fd.c: one descriptor over a stream socket. 0 or -errno; the descriptor or -errno. */
 int mount_send_fd(int socket, int fd);

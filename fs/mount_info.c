@@ -3,8 +3,12 @@
 #include "core/util.h"
 #include "fs/mount.h"
 
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
 
 /* Mountinfo writes space, tab, newline and backslash as three octal digits. */
 static void unescape(char *text)
@@ -26,14 +30,15 @@ static void unescape(char *text)
 /* "36 35 98:0 /root /mount/point options - fstype source superoptions" */
 static bool parse_line(const char *line, struct mount_entry *out)
 {
-	char point[PATH_MAX];
+	char root[PATH_MAX], point[PATH_MAX];
 	const char *dash = strstr(line, " - ");
 
 	if (!dash || sscanf(dash, " - %63s", out->fstype) != 1)
 		return false;
-	if (sscanf(line, "%d %*d %u:%u %*s %4095s", &out->id, &out->device_major,
-		   &out->device_minor, point) != 4)
+	if (sscanf(line, "%d %*d %u:%u %4095s %4095s", &out->id, &out->device_major,
+		   &out->device_minor, root, point) != 5)
 		return false;
+	out->whole = strcmp(root, "/") == 0;
 	unescape(point);
 	strcpy(out->point, point);
 	return true;
@@ -96,4 +101,31 @@ bool mount_info_has_device(unsigned device_major, unsigned device_minor)
 	struct mount_entry entry;
 
 	return find_last(match_device, (unsigned[]){device_major, device_minor}, &entry) != -ENOENT;
+}
+
+static bool match_cgroup(const struct mount_entry *entry, const void *wanted)
+{
+	(void)wanted;
+	return entry->whole && !strcmp(entry->fstype, "cgroup2");
+}
+
+/* As a mount of our own where we may: the one that is found can be unmounted then. */
+int mount_cgroup_open(void)
+{
+	struct mount_entry entry;
+	AUTO_CLOSE int mount = -1;
+	struct statfs fs;
+	int rc = find_last(match_cgroup, NULL, &entry), fd;
+
+	if (rc < 0)
+		return rc;
+	mount = open_tree(AT_FDCWD, entry.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	fd = mount < 0 ? open(entry.point, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+		       : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return fd;
+	close(fd); /* something else was mounted over it */
+	return -ENOENT;
 }

@@ -65,6 +65,8 @@ bool ops_raw(void *context, const void *request, size_t length)
 			return false;
 		op_raw_release(context, in, (const void *)(in + 1));
 		return true;
+	case FUSE_SETXATTR:
+		return ops_setxattr(context, in, in + 1, room);
 	default:
 		return ops_wait(context, in, in + 1, room);
 	}

@@ -8,4 +8,11 @@
 
 bool ops_raw(void *worker, const void *request, size_t length);
 
+struct fuse_in_header;
+struct worker;
+
+/* ops_setxattr.c: false: libfuse reads it */
+bool ops_setxattr(struct worker *worker, const struct fuse_in_header *in, const void *body,
+		  size_t room);
+
 #endif

@@ -21,15 +21,18 @@ static void answer(struct worker *worker, uint64_t unique, int error, const void
 	transport_answer(worker->transport, unique, error, body, length);
 }
 
-/* "acquired\n", as much as there is room for. */
-static void answer_line(struct worker *worker, const struct core_waited *waited)
+/* "acquired\n" from `offset` on, at most `size` bytes of it. */
+static void answer_line(struct worker *worker, uint64_t unique, int error, enum wait_result result,
+			uint64_t offset, uint64_t size)
 {
 	char line[LINE_MAX_BYTES];
-	int length = snprintf(line, sizeof line, "%s\n", wait_result_name(waited->result));
+	uint64_t length = (uint64_t)snprintf(line, sizeof line, "%s\n", wait_result_name(result));
 
-	if ((uint64_t)length > waited->cookie)
-		length = (int)waited->cookie;
-	answer(worker, waited->unique, waited->error, line, (size_t)length);
+	if (offset > length)
+		offset = length;
+	if (size > length - offset)
+		size = length - offset;
+	answer(worker, unique, error, line + offset, size);
 }
 
 static void answer_ioctl(struct worker *worker, const struct core_waited *waited)
@@ -48,7 +51,8 @@ void ops_waited(void *context, const struct core_waited *waited)
 	if (waited->cookie == COOKIE_IOCTL)
 		answer_ioctl(context, waited);
 	else
-		answer_line(context, waited);
+		answer_line(context, waited->unique, waited->error, waited->result, 0,
+			    waited->cookie);
 }
 
 void ops_poll_changed(void *context, uint64_t poll)
@@ -66,15 +70,19 @@ static void end_wait(struct worker *worker, int rc, struct core_waited *waited)
 	ops_waited(worker, waited);
 }
 
-/* The line is given at offset 0 only, so that reading on finds the end. */
+/* A wait is a read at offset 0; reading on gives the rest of its line, and then the end. */
 static bool op_read_wait(struct worker *worker, const struct fuse_in_header *in,
 			 const struct fuse_read_in *arg)
 {
 	struct core_waited waited = {.unique = in->unique, .cookie = arg->size};
 
+	enum wait_result last;
+
 	if (!arg->fh)
 		return false;
-	if (arg->offset || !arg->size)
+	if (arg->offset && core_waited_last(worker->core, arg->fh, &last))
+		answer_line(worker, in->unique, 0, last, arg->offset, arg->size);
+	else if (arg->offset || !arg->size)
 		answer(worker, in->unique, 0, NULL, 0);
 	else
 		end_wait(worker,

@@ -113,6 +113,23 @@ static int set_lifetime(struct options *o, const char *value)
 	return -EINVAL;
 }
 
+static int set_jobs(struct options *o, const char *value)
+{
+	static const char *const names[] = {
+	    [JOBS_MODE_AUTO] = "auto",
+	    [JOBS_MODE_CGROUP] = "cgroup",
+	    [JOBS_MODE_PIDFD] = "pidfd",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			o->jobs = (int)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int set_uid(struct options *o, const char *value)
 {
 	const struct passwd *entry;
@@ -184,6 +201,7 @@ static const struct {
     {"uid", "USER", set_uid, "owner of the root directory"},
     {"gid", "GROUP", set_gid, "group of the root directory"},
     {"lifetime", "permanent|temporary|handle", set_lifetime, "of new objects (default: permanent)"},
+    {"jobs", "auto|cgroup|pidfd", set_jobs, "what holds the members of jobs (default: auto)"},
     {"allow_other", NULL, set_allow_other, "everybody may use the mount (default as root)"},
     {"noallow_other", NULL, set_noallow_other, "only who mounts may use it"},
     {"poll", "USEC", set_poll, "longest wait for the next request before sleep (default: 50)"},

@@ -51,6 +51,7 @@ struct supervisor {
 	struct mount_backing backing;
 	struct handover *shared; /* in state_fd */
 	int state_fd, notify_fd, control_fd;
+	int cgroup_fd;  /* top of the cgroup v2 tree; -1: jobs do without */
 	int silent_fd;  /* the other end of control_fd, if that is a silent one */
 	int exec_fd;    /* the worker's program, O_PATH */
 	int channel_fd; /* to the worker; -1 without */
@@ -102,6 +103,8 @@ void supervisor_report_end(struct supervisor *s);
 /* supervisor_spawn.c */
 int supervisor_find_worker(void); /* its program, O_PATH; or -errno, said on the log */
 int supervisor_start_worker(struct supervisor *s); /* 0 or -errno */
+/* Has a worker end what jobs are left, when nothing of the mount is. Waits for it. */
+void supervisor_end_jobs(struct supervisor *s);
 void supervisor_worker_ended(struct supervisor *s,
 			     int status); /* closes its channel, notes how it ended */
 /* supervisor_channel.c: all that is waiting. EOF and nonsense are survived. */

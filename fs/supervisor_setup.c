@@ -96,6 +96,8 @@ static uint32_t handover_flags(const struct supervisor *s)
 	/* Root of a container's own user namespace can mount, and not much more. */
 	if (!mount_as_root() || !mount_initial_userns())
 		flags |= HANDOVER_ROOTLESS;
+	if (s->cgroup_fd >= 0)
+		flags |= HANDOVER_HAS_CGROUP;
 	return flags;
 }
 
@@ -108,6 +110,7 @@ static void fill_handover(struct supervisor *s)
 	h->version = HANDOVER_VERSION;
 	h->config.data_mode = (uint32_t)o->data_mode;
 	h->config.lifetime = (uint32_t)o->lifetime;
+	h->config.jobs = (uint32_t)o->jobs;
 	h->config.flags = handover_flags(s);
 	h->config.poll_usec = o->poll_usec;
 	h->config.limit = o->size;
@@ -145,7 +148,19 @@ static void init(struct supervisor *s)
 	s->mount.id = -1;
 	s->backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
 	s->state_fd = s->notify_fd = s->control_fd = s->silent_fd = s->exec_fd = s->channel_fd = -1;
+	s->cgroup_fd = -1;
 	s->leader_fd = s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
+}
+
+static enum exit_code find_cgroups(struct supervisor *s)
+{
+	int fd = s->options->jobs == JOBS_MODE_PIDFD ? -ENOENT : mount_cgroup_open();
+
+	s->cgroup_fd = fd < 0 ? -1 : fd;
+	if (fd >= 0 || s->options->jobs != JOBS_MODE_CGROUP)
+		return EXIT_CODE_OK;
+	log_error("jobs=cgroup cannot be had: no cgroup v2 tree is mounted: %s", strerror(-fd));
+	return EXIT_CODE_MOUNT;
 }
 
 /* The mount comes last: what fails before it leaves nothing that people see. */
@@ -164,7 +179,9 @@ enum exit_code supervisor_setup(struct supervisor *s)
 	s->exec_fd = supervisor_find_worker();
 	if (s->exec_fd < 0)
 		return EXIT_CODE_WORKER;
-	code = mount_backing_open(&s->backing, s->options);
+	code = find_cgroups(s);
+	if (!code)
+		code = mount_backing_open(&s->backing, s->options);
 	if (code)
 		return code;
 	rc = make_shared(s);
@@ -183,8 +200,8 @@ enum exit_code supervisor_setup(struct supervisor *s)
 
 static void close_all(struct supervisor *s)
 {
-	int *const fds[] = {&s->state_fd, &s->notify_fd, &s->control_fd, &s->silent_fd,
-			    &s->exec_fd};
+	int *const fds[] = {&s->state_fd,  &s->notify_fd, &s->control_fd,
+			    &s->silent_fd, &s->exec_fd,   &s->cgroup_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
@@ -220,6 +237,7 @@ void supervisor_cleanup(struct supervisor *s)
 	end_child(s->worker);
 	end_child(s->binder);
 	end_child(s->unmounter);
+	supervisor_end_jobs(s);
 	close_all(s);
 	if (s->mount.id >= 0)
 		mount_detach(&s->mount, true); /* still there if the connection was cut */

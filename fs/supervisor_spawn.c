@@ -71,28 +71,37 @@ static int place_stdio(bool foreground)
 	return 0;
 }
 
-/* Two steps, since a descriptor may sit where another has to go. */
-static int place_fixed(const struct supervisor *s, int channel)
-{
-	const struct {
-		int from, to;
-	} fixed[] = {
-	    {s->mount.fuse_fd, HANDOVER_FD_FUSE},   {s->state_fd, HANDOVER_FD_STATE},
-	    {s->backing.tree_fd, HANDOVER_FD_TREE}, {s->notify_fd, HANDOVER_FD_NOTIFY},
-	    {s->control_fd, HANDOVER_FD_CONTROL},   {channel, HANDOVER_FD_CHANNEL},
-	};
-	int aside[ARRAY_SIZE(fixed)];
+struct placing {
+	int from, to;
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+/* Two steps, since a descriptor may sit where another has to go. */
+static int place_all(const struct placing *fixed, size_t count)
+{
+	int aside[8];
+
+	for (size_t i = 0; i < count; i++) {
 		aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
 		if (aside[i] < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (dup2(aside[i], fixed[i].to) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int place_fixed(const struct supervisor *s, int channel)
+{
+	const struct placing fixed[] = {
+	    {s->mount.fuse_fd, HANDOVER_FD_FUSE},   {s->state_fd, HANDOVER_FD_STATE},
+	    {s->backing.tree_fd, HANDOVER_FD_TREE}, {s->notify_fd, HANDOVER_FD_NOTIFY},
+	    {s->control_fd, HANDOVER_FD_CONTROL},   {channel, HANDOVER_FD_CHANNEL},
+	    {s->cgroup_fd, HANDOVER_FD_CGROUP},
+	};
+
+	return place_all(fixed, ARRAY_SIZE(fixed) - (s->cgroup_fd < 0));
 }
 
 /* Everything else we have is close-on-exec. */
@@ -108,10 +117,16 @@ static int keep_bound(const struct supervisor *s)
 	return 0;
 }
 
+static void execute(struct supervisor *s, int program)
+{
+	const char *argv[] = {"mappingfs-worker", s->mount.point, NULL};
+
+	execveat(program, "", (char *const *)argv, environ, AT_EMPTY_PATH);
+}
+
 static void become_worker(struct supervisor *s, int channel)
 {
 	char *reason = s->shared->live.fatal_reason;
-	const char *argv[] = {"mappingfs-worker", s->mount.point, NULL};
 	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
 
 	default_signals();
@@ -119,13 +134,40 @@ static void become_worker(struct supervisor *s, int channel)
 	unsetenv("NOTIFY_SOCKET");
 	if (program >= 0 && !place_stdio(s->options->foreground) && !place_fixed(s, channel) &&
 	    !keep_bound(s))
-		execveat(program, "", (char *const *)argv, environ, AT_EMPTY_PATH);
+		execute(s, program);
 	snprintf(reason, sizeof s->shared->live.fatal_reason,
 		 "cannot execute mappingfs-worker: %m");
 	_exit(EXIT_NOT_EXECUTED);
 }
 
+static void become_undertaker(struct supervisor *s)
+{
+	const struct placing fixed[] = {{s->state_fd, HANDOVER_FD_STATE},
+					{s->cgroup_fd, HANDOVER_FD_CGROUP}};
+	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
+
+	default_signals();
+	if (program >= 0 && !place_stdio(s->options->foreground) &&
+	    !place_all(fixed, ARRAY_SIZE(fixed) - (s->cgroup_fd < 0)))
+		execute(s, program);
+	_exit(EXIT_NOT_EXECUTED);
+}
+
 /* --- in the supervisor --- */
+
+void supervisor_end_jobs(struct supervisor *s)
+{
+	pid_t pid;
+
+	if (!s->shared || !s->shared->live.has_jobs)
+		return;
+	s->shared->live.ending = 1;
+	pid = fork();
+	if (!pid)
+		become_undertaker(s);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
 
 static int fork_worker(struct supervisor *s, int channel)
 {

@@ -242,6 +242,11 @@ void transport_destroy(struct transport *t)
 	free(t);
 }
 
+bool transport_extends_setxattr(const struct transport *t)
+{
+	return handshake_extends_setxattr(t->area->init, t->area->init_length);
+}
+
 struct fuse_session *transport_session(struct transport *t)
 {
 	return t->session;

@@ -50,6 +50,8 @@ void transport_destroy(struct transport *transport);
 /* Takes up where a former worker stood, if there was one. */
 int transport_resume(struct transport *transport, bool init_was_answered);
 struct fuse_session *transport_session(struct transport *transport);
+/* Does the kernel send fuse_setxattr_in in its longer form? */
+bool transport_extends_setxattr(const struct transport *transport);
 /* Answers a raw request by its number as it came. error: 0 or -errno; body, at most 240 bytes, only
  * without error. */
 void transport_answer(struct transport *transport, uint64_t unique, int error, const void *body,

@@ -126,6 +126,10 @@ int wire_check_request(const void *bytes, size_t length, size_t fds, struct wire
 		return check_plain(out, fds, 1, why);
 	case WIRE_CONFIGURE:
 		return check_configure(out, fds, why);
+	case WIRE_WATCH:
+		return check_plain(out, fds, fds == 1, why);
+	case WIRE_TOP:
+		return check_plain(out, fds, 0, why);
 	default:
 		return refuse(why, EOPNOTSUPP, "unknown type of request");
 	}

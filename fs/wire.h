@@ -16,6 +16,7 @@
 #define WIRE_MAX_REQUEST 512 /* a longer message is refused with EMSGSIZE */
 #define WIRE_MAX_FDS     2
 #define WIRE_TEXT_MAX    256
+#define WIRE_EVENT_MAX   (64 << 10) /* a line of WATCH: two names of a path each, escaped */
 
 enum wire_type {
 	WIRE_STATUS = 1,    /* no fd; answer: JSON descriptor */
@@ -23,7 +24,8 @@ enum wire_type {
 	WIRE_CONFIGURE = 3, /* fd 0: the object, O_PATH: an unnamed empty file of the peer's, made
 			     * by open(O_TMPFILE | O_WRONLY) and not opened otherwise (or by
 			     * mknod(2), never opened); fd 1 with WIRE_BIND: the external file. */
-	WIRE_WATCH = 4, /* no fd, or fd 0: a directory, O_PATH, to be told of that tree only. After
+	WIRE_WATCH = 4, /* no fd, or fd 0: a directory, O_PATH, to be told of that tree only (of the
+			 * root: everything, also what has no name). After
 			 * the reply the connection carries events: one message each, a line of
 			 * JSON. Only objects of the peer's, or all for root. */
 	WIRE_TOP = 5,   /* no fd; answer: JSON descriptor: all objects in use that the peer owns,

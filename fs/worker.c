@@ -89,6 +89,14 @@ static bool decide_mode(void *context, bool offered)
 
 /* --- core --- */
 
+static void object_event(void *context, const struct core_event *event)
+{
+	struct worker *worker = context;
+
+	if (worker->control)
+		control_event(worker->control, event);
+}
+
 static void core_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(source, struct worker, core_source);
@@ -106,6 +114,23 @@ static size_t inherited(const struct handover *h, struct core_bound_fd *out)
 			out[count++] =
 			    (struct core_bound_fd){.id = h->bound[i].id, .fd = h->bound[i].fd};
 	return count;
+}
+
+static int cgroup_descriptor(const struct handover *h)
+{
+	return h->config.flags & HANDOVER_HAS_CGROUP ? HANDOVER_FD_CGROUP : 0;
+}
+
+static void has_jobs(void *context)
+{
+	struct worker *worker = context;
+
+	*(volatile uint32_t *)&worker->handover->live.has_jobs = 1;
+}
+
+static void end_jobs(const struct handover *h)
+{
+	core_end_jobs(HANDOVER_FD_STATE, HANDOVER_STATE_OFFSET, cgroup_descriptor(h));
 }
 
 static bool start_core(struct worker *worker)
@@ -129,10 +154,14 @@ static bool start_core(struct worker *worker)
 			 .unused = notify_unused,
 			 .hold = channel_hold,
 			 .drop = channel_drop,
+			 .event = object_event,
+			 .has_jobs = has_jobs,
 			 .waited = ops_waited,
 			 .poll_changed = ops_poll_changed,
 			 .context = worker},
 	    .bound = bound,
+	    .cgroup_fd = cgroup_descriptor(h),
+	    .cgroups_only = h->config.jobs == JOBS_MODE_CGROUP,
 	};
 	int rc;
 
@@ -249,6 +278,11 @@ static void channel_hangup(struct loop_source *source, uint32_t events)
 		loop_add(worker->loop, &worker->mounts_source, EPOLLPRI);
 }
 
+static bool is_alone(const struct worker *worker)
+{
+	return worker->mounts_source.ready;
+}
+
 static int watch_world(struct worker *worker)
 {
 	sigset_t signals;
@@ -313,7 +347,7 @@ static int version(void)
 
 static void inherit_nothing_further(void)
 {
-	for (int fd = HANDOVER_FD_FUSE; fd <= HANDOVER_FD_CHANNEL; fd++)
+	for (int fd = HANDOVER_FD_FUSE; fd <= HANDOVER_FD_CGROUP; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	/* Owners are set by setfsuid(2); the capabilities that go beyond them stay. */
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
@@ -335,10 +369,18 @@ int main(int argc, char **argv)
 	log_init("mappingfs", worker.handover->config.flags & HANDOVER_FOREGROUND,
 		 worker.handover->config.flags & HANDOVER_DEBUG);
 	inherit_nothing_further();
+	if (worker.handover->live.ending) {
+		end_jobs(worker.handover);
+		return 0;
+	}
 	worker.loop = loop_create();
 	code = worker.loop ? watch_world(&worker) : -ENOMEM;
 	if (code == 0)
 		code = serve(&worker);
+	if (code == WORKER_EXIT_UNMOUNTED && worker.core)
+		core_save(worker.core);
+	if (code == WORKER_EXIT_UNMOUNTED && is_alone(&worker) && worker.handover->live.has_jobs)
+		end_jobs(worker.handover);
 	/* The kernel frees the rest; a thread may be stuck in a flush of a dead disk. */
 	if (code == WORKER_EXIT_FATAL)
 		log_error("%s", worker.handover->live.fatal_reason);

@@ -86,7 +86,7 @@ def group(results, targets, scale, y, measure, placement):
     marks = []
     for target in targets:
         speed = results.speed(measure, placement, target.name)
-        goal = measure.goal if target.name == GOAL_TARGET and placement == FREE else None
+        goal = measure.goal_in(placement) if target.name == GOAL_TARGET else None
         if speed is not None:
             out += bar(scale, y, measure, target, speed, goal)
         if goal:
@@ -150,7 +150,7 @@ def footer(results, targets, facts, y):
 def svg(results, targets, facts):
     shown = [t for t in targets if t.name != BASE and not t.reason]
     speeds = [s for m, p in rows() for t in shown if (s := results.speed(m, p, t.name))]
-    speeds += [m.goal.bound for m, p in rows() if m.goal and p == FREE]
+    speeds += [m.goal.bound for m, p in rows() if m.goal_in(p)]
     scale = Scale(speeds)
     parts, y, placement_before = [], TOP + 8, FREE
     for measure, placement in rows():

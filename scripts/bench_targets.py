@@ -59,6 +59,7 @@ class Target:
     """A directory to measure in. `start` raises Unavailable; `stop` may always be called."""
 
     name = title = ""
+    is_mappingfs = is_reference = False
 
     def __init__(self):
         self.dir = None
@@ -73,6 +74,10 @@ class Target:
     def pids(self):
         return []
 
+    def options(self):
+        """What mapbench is told besides the directory."""
+        return []
+
     def describe(self):
         return {"title": self.title, "available": self.reason is None, "reason": self.reason}
 
@@ -80,10 +85,14 @@ class Target:
 class Shm(Target):
     name, title = "shm", "/dev/shm"
 
+    def __init__(self, tag="bench"):
+        super().__init__()
+        self.tag = tag
+
     def start(self, workdir):
         if not os.path.ismount("/dev/shm"):
             raise Unavailable("/dev/shm is not a mount here: there is nothing to compare with")
-        self.dir = f"/dev/shm/mapbench-{os.getpid()}"
+        self.dir = f"/dev/shm/mapbench-{os.getpid()}-{self.tag}"
         os.mkdir(self.dir)
 
     def stop(self):
@@ -91,7 +100,25 @@ class Shm(Target):
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Reference(Target):
+    """What the kernel has for waiting, without a file system."""
+
+    is_reference = True
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = self.title = name
+
+    def start(self, workdir):
+        self.dir = "/"
+
+    def options(self):
+        return [f"--by={self.name}"]
+
+
 class Mappingfs(Target):
+    is_mappingfs = True
+
     def __init__(self, mode, binary, size):
         super().__init__()
         self.name = mode
@@ -128,6 +155,11 @@ class Mappingfs(Target):
         status = self.status()
         self.known_pids = [status["supervisor_pid"], status["worker_pid"]]
         return self.known_pids
+
+    def memory(self):
+        """Bytes of both processes, and of the state area whether mapped or not."""
+        supervisor, _ = pids = self.pids()
+        return sum(map(own_bytes, pids)) + memfd_bytes(supervisor, "mappingfs-state")
 
     def stop(self):
         if not self.dir:
@@ -198,6 +230,27 @@ def place(pids, cpus):
                 os.sched_setaffinity(tid, cpus)
             except ProcessLookupError:
                 pass
+
+
+def own_bytes(pid):
+    """Resident, but for memory that is shared: that is counted where it belongs."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return sum(int(fields[name].split()[0]) << 10 for name in ("RssAnon", "RssFile"))
+
+
+def memfd_bytes(pid, name):
+    fds = f"/proc/{pid}/fd"
+    for fd in os.listdir(fds):
+        if os.readlink(f"{fds}/{fd}").startswith(f"/memfd:{name}"):
+            return os.stat(f"{fds}/{fd}").st_blocks * 512
+    raise Unavailable(f"process {pid} has no memfd {name}")
+
+
+def slab_bytes():
+    """What the kernel keeps of names and inodes, of everybody's."""
+    with open("/proc/meminfo", encoding="ascii") as info:
+        return next(int(line.split()[1]) << 10 for line in info if line.startswith("Slab:"))
 
 
 def cpu_ns(pids):

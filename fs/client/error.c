@@ -27,10 +27,11 @@ const char *mapping_advice(int code)
 	} table[] = {
 	    {EACCES, "check owner and mode of the name and its directory"},
 	    {EEXIST, "choose another name, or remove the one in use"},
+	    {EBADF, "open it for what you want to do, and give that descriptor"},
 	    {EMFILE, "close some descriptors of this program, or raise its limit"},
 	    {ENAMETOOLONG, "a name has at most 255 bytes, a path 4095"},
 	    {ENOENT, "see what is there with `mapctl ls`"},
-	    {ENOSPC, "see the limit and its use with `mapctl status`"},
+	    {ENOSPC, "see limits and their use with `mapctl status`, and `df` on the directory"},
 	    {ENOTCONN, "the file system is dead; unmount it and mount it again"},
 	    {ENOTDIR, "a part of the path is no directory"},
 	    {EROFS, "the mount is read-only"},

@@ -45,20 +45,27 @@ static int check_inside(const struct mapping_mount *mount, int fd, struct mappin
 	return 0;
 }
 
-int mapping_open_name(const struct mapping_mount *mount, const char *name, int flags,
-		      struct mapping_error *error)
+int mapping_open_at(const struct mapping_mount *mount, int directory, const char *name, int flags,
+		    struct mapping_error *error)
 {
-	AUTO_CLOSE int fd = -1;
-	int rc = check_length(name, error);
+	AUTO_CLOSE int fd = openat(directory, name, flags | O_CLOEXEC);
+	int rc;
 
-	if (rc)
-		return rc;
-	fd = openat(mapping_is_path(name) ? AT_FDCWD : mount->root_fd, *name ? name : ".",
-		    flags | O_CLOEXEC);
 	if (fd < 0)
 		return mapping_fail_errno(error, errno, "cannot open it");
 	rc = check_inside(mount, fd, error);
 	return rc ? rc : steal_fd(&fd);
+}
+
+int mapping_open_name(const struct mapping_mount *mount, const char *name, int flags,
+		      struct mapping_error *error)
+{
+	int rc = check_length(name, error);
+
+	if (rc)
+		return rc;
+	return mapping_open_at(mount, mapping_is_path(name) ? AT_FDCWD : mount->root_fd,
+			       *name ? name : ".", flags, error);
 }
 
 int mapping_open_parent(const struct mapping_mount *mount, const char *name, char *base,

@@ -5,45 +5,31 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
-/* Opening a FIFO or the like would block or do something: what it is is looked at first. */
-static int find_object(const struct mapping_mount *mount, const char *name,
-		       struct mapping_error *error)
+int mapping_reopen(int fd, int flags)
 {
-	AUTO_CLOSE int fd = mapping_open_name(mount, name, O_PATH, error);
-	struct stat st;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return mapping_fail_errno(error, errno, "cannot look at it");
-	if (S_ISDIR(st.st_mode))
-		return mapping_fail(error, EISDIR, "this is a directory, not a mapping");
-	if (!S_ISREG(st.st_mode))
-		return mapping_fail(error, EINVAL, "this is not a mapping");
-	return steal_fd(&fd);
+	return neg_errno(open(mapping_proc_path(fd).text, flags | O_CLOEXEC));
 }
 
-static int reopen(int fd, int flags)
+/* Opening a FIFO would block, and a wrong object is not to be touched: what it is is looked at
+ * first. */
+int mapping_open(const struct mapping_mount *mount, const char *name, enum mapping_type type,
+		 int flags, struct mapping_error *error)
 {
-	char path[32];
+	AUTO_CLOSE int object = -1;
+	int rc;
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	return neg_errno(open(path, flags | O_CLOEXEC));
-}
-
-int mapping_open(const struct mapping_mount *mount, const char *name, int flags,
-		 struct mapping_error *error)
-{
-	AUTO_CLOSE int object = find_object(mount, name, error);
-	int fd;
-
-	if (object < 0)
-		return object;
-	fd = reopen(object, flags & ~(O_CREAT | O_EXCL));
-	return fd < 0 ? mapping_fail_errno(error, -fd, "cannot open it") : fd;
+	if (flags & ~(O_ACCMODE | O_NONBLOCK | O_TRUNC | O_CLOEXEC))
+		return mapping_fail(error, EINVAL,
+				    "open it with O_RDONLY, O_WRONLY or O_RDWR, and O_NONBLOCK or "
+				    "O_TRUNC");
+	object = mapping_open_name(mount, name, O_PATH, error);
+	rc = object < 0 ? object : mapping_check_type(object, type, error);
+	if (rc)
+		return rc;
+	rc = mapping_reopen(object, flags);
+	return rc < 0 ? mapping_fail_errno(error, -rc, "cannot open it") : rc;
 }
 
 int mapping_open_directory(const struct mapping_mount *mount, const char *name,
@@ -52,18 +38,8 @@ int mapping_open_directory(const struct mapping_mount *mount, const char *name,
 	return mapping_open_name(mount, name, O_RDONLY | O_DIRECTORY, error);
 }
 
-int mapping_flush(const struct mapping_mount *mount, const char *name, struct mapping_error *error)
+int mapping_flush(int fd, struct mapping_error *error)
 {
-	AUTO_CLOSE int object = find_object(mount, name, error);
-	AUTO_CLOSE int fd = -1;
-
-	if (object < 0)
-		return object;
-	fd = reopen(object, O_RDONLY);
-	if (fd == -EACCES)
-		fd = reopen(object, O_WRONLY);
-	if (fd < 0)
-		return mapping_fail_errno(error, -fd, "cannot open it");
 	if (fsync(fd) < 0)
 		return mapping_fail(error, errno,
 				    "flushing failed: %s; its pages are kept and it is tried again",

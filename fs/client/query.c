@@ -1,4 +1,4 @@
-/* Answers that are JSON text: status and who. */
+/* Answers that are JSON text, and the stream of events. */
 #include "fs/client/internal.h"
 
 #include "core/util.h"
@@ -40,13 +40,12 @@ static int read_answer(int fd, char **json, struct mapping_error *error)
 static int status_from_xattr(const struct mapping_mount *mount, char **json)
 {
 	AUTO_FREE char *text = malloc(XATTR_SIZE_MAX + 1);
-	char path[32];
 	ssize_t got;
 
 	if (!text)
 		return -ENOMEM;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", mount->root_fd);
-	got = getxattr(path, "user.mapping.status", text, XATTR_SIZE_MAX);
+	got = getxattr(mapping_proc_path(mount->root_fd).text, "user.mapping.status", text,
+		       XATTR_SIZE_MAX);
 	if (got < 0)
 		return -errno;
 	text[got] = '\0';
@@ -57,7 +56,7 @@ static int status_from_xattr(const struct mapping_mount *mount, char **json)
 
 int mapping_status(const struct mapping_mount *mount, char **json, struct mapping_error *error)
 {
-	const struct wire_request request = mapping_wire_request(WIRE_STATUS, 0, 0);
+	const struct wire_request request = mapping_wire_request(WIRE_STATUS);
 	AUTO_CLOSE int fd = -1;
 	int rc = mapping_request(mount, &request, NULL, 0, &fd, error);
 
@@ -65,13 +64,15 @@ int mapping_status(const struct mapping_mount *mount, char **json, struct mappin
 		return read_answer(fd, json, error);
 	if (status_from_xattr(mount, json))
 		return rc;
+	if (error)
+		*error = (struct mapping_error){0};
 	return 0;
 }
 
 int mapping_who(const struct mapping_mount *mount, const char *name, char **json,
 		struct mapping_error *error)
 {
-	const struct wire_request request = mapping_wire_request(WIRE_WHO, 0, 0);
+	const struct wire_request request = mapping_wire_request(WIRE_WHO);
 	AUTO_CLOSE int object = mapping_open_name(mount, name, O_PATH, error);
 	AUTO_CLOSE int fd = -1;
 	int rc;
@@ -80,4 +81,25 @@ int mapping_who(const struct mapping_mount *mount, const char *name, char **json
 		return object;
 	rc = mapping_request(mount, &request, &object, 1, &fd, error);
 	return rc ? rc : read_answer(fd, json, error);
+}
+
+int mapping_top(const struct mapping_mount *mount, char **json, struct mapping_error *error)
+{
+	const struct wire_request request = mapping_wire_request(WIRE_TOP);
+	AUTO_CLOSE int fd = -1;
+	int rc = mapping_request(mount, &request, NULL, 0, &fd, error);
+
+	return rc ? rc : read_answer(fd, json, error);
+}
+
+/* A directory is always named: with the one that is visible, a container is told of that alone. */
+int mapping_watch(const struct mapping_mount *mount, const char *name, struct mapping_error *error)
+{
+	const struct wire_request request = mapping_wire_request(WIRE_WATCH);
+	AUTO_CLOSE int directory =
+	    mapping_open_name(mount, name ? name : "", O_PATH | O_DIRECTORY, error);
+
+	if (directory < 0)
+		return directory;
+	return mapping_request_stream(mount, &request, &directory, 1, error);
 }

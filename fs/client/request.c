@@ -19,14 +19,12 @@ enum {
 	LONGEST_PAUSE_US = 200000,
 };
 
-struct wire_request mapping_wire_request(enum wire_type type, uint32_t flags, uint64_t size)
+struct wire_request mapping_wire_request(enum wire_type type)
 {
 	return (struct wire_request){.magic = WIRE_MAGIC,
 				     .version = WIRE_VERSION,
 				     .type = (uint16_t)type,
-				     .length = sizeof(struct wire_request),
-				     .flags = flags,
-				     .size = size};
+				     .length = sizeof(struct wire_request)};
 }
 
 /* Through /proc, since a mount point can be longer than a socket address. */
@@ -75,8 +73,15 @@ static int receive(int socket_fd, struct wire_reply *reply, int *answer_fd)
 	return 0;
 }
 
+/* What one exchange leaves: the descriptors are the caller's on success. */
+struct answer {
+	struct wire_reply reply;
+	int fd;     /* -1: none */
+	int socket; /* the connection */
+};
+
 static int attempt(const char *path, const struct wire_request *request, const int *fds,
-		   size_t count, struct wire_reply *reply, int *answer_fd)
+		   size_t count, struct answer *answer)
 {
 	AUTO_CLOSE int socket_fd = connect_to(path);
 	int rc;
@@ -87,7 +92,10 @@ static int attempt(const char *path, const struct wire_request *request, const i
 	/* Turned away at the door: the reply may say why. */
 	if (rc && rc != -EPIPE && rc != -ECONNRESET)
 		return rc;
-	return receive(socket_fd, reply, answer_fd);
+	rc = receive(socket_fd, &answer->reply, &answer->fd);
+	if (!rc)
+		answer->socket = steal_fd(&socket_fd);
+	return rc;
 }
 
 static bool is_broken_connection(int rc)
@@ -113,14 +121,14 @@ static int fail_to_reach(const struct mapping_mount *mount, int code, struct map
 }
 
 static int ask(const struct mapping_mount *mount, const struct wire_request *request,
-	       const int *fds, size_t count, struct wire_reply *reply, int *answer_fd)
+	       const int *fds, size_t count, struct answer *answer)
 {
 	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + RETRY_SECONDS * 1000000000ULL;
 	useconds_t pause_us = FIRST_PAUSE_US;
 	int rc;
 
 	for (;;) {
-		rc = attempt(mount->socket_path, request, fds, count, reply, answer_fd);
+		rc = attempt(mount->socket_path, request, fds, count, answer);
 		if (!is_broken_connection(rc) || clock_ns(CLOCK_MONOTONIC) >= end)
 			return rc;
 		usleep(pause_us);
@@ -140,26 +148,52 @@ static int fail_by_reply(const struct wire_reply *reply, struct mapping_error *e
 			    todo ? todo : "");
 }
 
-int mapping_request(const struct mapping_mount *mount, const struct wire_request *request,
-		    const int *fds, size_t count, int *answer_fd, struct mapping_error *error)
+static int request(const struct mapping_mount *mount, const struct wire_request *wire,
+		   const int *fds, size_t count, struct answer *answer, struct mapping_error *error)
 {
-	AUTO_CLOSE int fd = -1;
-	struct wire_reply reply;
 	int rc;
 
+	*answer = (struct answer){.fd = -1, .socket = -1};
 	if (!mount->socket_path)
 		return mapping_fail(
 		    error, ENOTCONN,
 		    "the control socket is not visible here, and this needs it; bind "
 		    "MOUNT/.control into this container, or ask outside of it");
-	rc = ask(mount, request, fds, count, &reply, &fd);
+	rc = ask(mount, wire, fds, count, answer);
 	if (rc)
 		return fail_to_reach(mount, -rc, error);
-	if (reply.error)
-		return fail_by_reply(&reply, error);
-	if (answer_fd && fd < 0)
-		return mapping_fail(error, EPROTO, "the file system sent no answer");
-	if (answer_fd)
-		*answer_fd = steal_fd(&fd);
-	return 0;
+	return answer->reply.error ? fail_by_reply(&answer->reply, error) : 0;
+}
+
+int mapping_request(const struct mapping_mount *mount, const struct wire_request *wire,
+		    const int *fds, size_t count, int *answer_fd, struct mapping_error *error)
+{
+	struct answer answer;
+	int rc = request(mount, wire, fds, count, &answer, error);
+
+	if (!rc && answer_fd) {
+		if (answer.fd < 0)
+			rc = mapping_fail(error, EPROTO, "the file system sent no answer");
+		else
+			*answer_fd = steal_fd(&answer.fd);
+	}
+	cleanup_close(&answer.fd);
+	cleanup_close(&answer.socket);
+	return rc;
+}
+
+int mapping_request_stream(const struct mapping_mount *mount, const struct wire_request *wire,
+			   const int *fds, size_t count, struct mapping_error *error)
+{
+	const struct timeval forever = {0};
+	struct answer answer;
+	int rc = request(mount, wire, fds, count, &answer, error);
+
+	cleanup_close(&answer.fd);
+	if (rc) {
+		cleanup_close(&answer.socket);
+		return rc;
+	}
+	setsockopt(answer.socket, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+	return answer.socket;
 }

@@ -146,6 +146,8 @@ int mapctl_parse(struct mapctl *mapctl, int count, char **arguments, bool *wants
 			rc = parse_option(&p, text, mapctl->verb->options);
 		else
 			mapctl->names[mapctl->count++] = text;
+		if (mapctl->verb->plain_from && mapctl->count >= mapctl->verb->plain_from)
+			options_ended = true;
 	}
 	apply_globals(&p);
 	*wants_help = p.global[GLOBAL_HELP];

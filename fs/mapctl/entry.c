@@ -55,6 +55,17 @@ static json_t *flush_json(const char *text)
 			 (json_int_t)flush.errors);
 }
 
+static json_t *creator_json(const struct mapping_info *info)
+{
+	if (info->creator_uid == MAPPING_UNKNOWN)
+		return json_null();
+	return json_pack("{s:I, s:o, s:o}", "uid", (json_int_t)info->creator_uid, "pid",
+			 number_json(info->creator_pid), "time",
+			 info->created.tv_sec ? json_real((double)info->created.tv_sec +
+							  (double)info->created.tv_nsec / 1e9)
+					      : json_null());
+}
+
 /* Names are bytes and JSON is not: one that is no UTF-8 is told in hexadecimal as well. */
 static void add_bytes(json_t *json, const char *name)
 {
@@ -79,7 +90,7 @@ json_t *entry_json(const char *name, const struct mapping_info *info)
 
 	snprintf(mode, sizeof mode, "%04o", info->mode & 07777);
 	add_bytes(json, name);
-	json_object_set_new(json, "type", text_json(info->type));
+	json_object_set_new(json, "type", text_json(info->type_name));
 	json_object_set_new(json, "mode", json_string(mode));
 	json_object_set_new(json, "uid", json_integer(info->uid));
 	json_object_set_new(json, "gid", json_integer(info->gid));
@@ -92,5 +103,8 @@ json_t *entry_json(const char *name, const struct mapping_info *info)
 	json_object_set_new(json, "handles", number_json(info->handles));
 	json_object_set_new(json, "views", number_json(info->views));
 	json_object_set_new(json, "flush", flush_json(info->flush));
+	json_object_set_new(json, "state", known_text_json(info->state));
+	json_object_set_new(json, "limit", number_json(info->limit));
+	json_object_set_new(json, "creator", creator_json(info));
 	return json;
 }

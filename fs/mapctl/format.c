@@ -39,6 +39,32 @@ int parse_size(const char *text, uint64_t *out)
 	return 0;
 }
 
+int parse_duration(const char *text, int64_t *ns)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"m", 60e9}, {"h", 3600e9}};
+	const size_t digits = strspn(text, "0123456789.");
+	double number;
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && !(*text == '.' && isdigit((unsigned char)text[1])))
+		return -EINVAL;
+	number = strtod(text, &end); /* the locale of numbers is C's */
+	if ((size_t)(end - text) != digits)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		if (number * units[i].ns >= 9e18)
+			return -EINVAL;
+		*ns = (int64_t)(number * units[i].ns);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 const char *format_size(int64_t bytes, char *out)
 {
 	static const char units[] = "BKMGTPE";

@@ -17,8 +17,9 @@ static const struct mapctl_option options[] = {
     [COUNT] = {0},
 };
 
-static const char *const titles[] = {"TYPE",     "SIZE",    "COMMITTED", "RESIDENT", "BACKING",
-				     "LIFETIME", "HANDLES", "VIEWS",     "FLUSHED",  "NAME"};
+static const char *const titles[] = {"TYPE",    "SIZE",     "COMMITTED", "RESIDENT",
+				     "BACKING", "LIFETIME", "HANDLES",   "VIEWS",
+				     "FLUSHED", "STATE",    "NAME"};
 
 struct listing {
 	const struct mapctl *mapctl;
@@ -31,16 +32,19 @@ static void add(struct listing *listing, const char *name, const struct mapping_
 {
 	char size[FORMAT_ROOM], committed[FORMAT_ROOM], resident[FORMAT_ROOM];
 	char handles[FORMAT_ROOM], views[FORMAT_ROOM], flush[96];
+	const bool is_waitable = info->type > MAPPING_MAPPING;
+	const bool has_pages = S_ISREG(info->mode) && !is_waitable;
 	const char *const cells[] = {
-	    info->type,
-	    S_ISREG(info->mode) ? format_size(info->size, size) : "-",
+	    info->type_name,
+	    has_pages ? format_size(info->size, size) : "-",
 	    format_size(info->committed, committed),
-	    S_ISREG(info->mode) ? format_size(info->resident, resident) : "-",
+	    has_pages ? format_size(info->resident, resident) : "-",
 	    info->backing[0] ? info->backing : "-",
 	    info->lifetime[0] ? info->lifetime : "-",
 	    format_number(info->handles, handles),
 	    format_number(info->views, views),
-	    format_flush(info, flush),
+	    is_waitable ? "-" : format_flush(info, flush),
+	    info->state[0] ? info->state : "-",
 	    name,
 	};
 
@@ -134,7 +138,7 @@ static int run(struct mapctl *mapctl)
 	if (mapctl->json)
 		listing.json = json_array();
 	else
-		listing.table = table_create(titles, "lrrrllrrll");
+		listing.table = table_create(titles, "lrrrllrrlll");
 	list(&listing, mount, name);
 	if (listing.json)
 		listing.code |= print_json(listing.json);
@@ -148,10 +152,11 @@ static int run(struct mapctl *mapctl)
 const struct verb verb_ls = {
     .name = "ls",
     .usage = "[-R] [-a] [DIR]",
-    .summary = "list objects, with size, memory, backing, users and the last flush",
+    .summary = "list objects, with type, size, memory, backing, users, last flush and state",
     .text =
 	"COMMITTED is what the size has reserved, RESIDENT what is in memory (for a bound file: "
-	"on\nits disk). HANDLES are open files, VIEWS memory mappings.\n",
+	"on its disk). HANDLES are open files, VIEWS memory mappings, STATE that of an object to "
+	"wait on.\n",
     .options = options,
     .max_names = 1,
     .run = run,

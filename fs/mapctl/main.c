@@ -10,8 +10,9 @@
 #define MAPPINGFS_VERSION "unknown"
 #endif
 
-static const struct verb *const verbs[] = {
-    &verb_create, &verb_ls, &verb_stat, &verb_who, &verb_flush, &verb_rm, &verb_status,
+const struct verb *const mapctl_verbs[] = {
+    &verb_create, &verb_ls, &verb_stat,   &verb_who, &verb_wait,  &verb_signal,
+    &verb_flush,  &verb_rm, &verb_status, &verb_top, &verb_watch, NULL,
 };
 
 static void print_options(const struct mapctl_option *options)
@@ -30,17 +31,35 @@ static void print_options(const struct mapctl_option *options)
 static int print_help(void)
 {
 	printf("usage: mapctl [--mount DIR] [--json] VERB ...\n"
-	       "Named mapping objects of a mappingfs mount.\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
+	       "Named objects of a mappingfs mount: mappings, and objects to wait on.\n\n");
+	for (const struct verb *const *verb = mapctl_verbs; *verb; verb++)
+		printf("  %-8s %s\n", (*verb)->name, (*verb)->summary);
 	printf("\n");
 	print_options(mapctl_global_options);
 	printf("\nNAME is relative to the root of the mount. A NAME that is absolute or begins "
 	       "with ./ "
 	       "or ../\nis a path, and must lead into the mount.\n"
 	       "`mapctl VERB --help` tells more.\n\n"
-	       "Exit codes: 0 done, 1 it failed, 2 wrong usage.\n");
+	       "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 timed out, 4 the mutex was "
+	       "abandoned.\n");
 	return EXIT_OK;
+}
+
+/* Paragraphs, each a line of any length, wrapped. */
+static void print_text(const char *text)
+{
+	enum { WIDTH = 100 };
+
+	while (*text) {
+		size_t rest = strcspn(text, "\n"), length = rest;
+
+		if (rest > WIDTH)
+			for (length = WIDTH; length > 1 && text[length] != ' ';)
+				length--;
+		printf("%.*s\n", (int)length, text);
+		text += length;
+		text += *text == '\n' || *text == ' ';
+	}
 }
 
 static int print_verb_help(const struct verb *verb)
@@ -51,16 +70,18 @@ static int print_verb_help(const struct verb *verb)
 		printf("\n");
 		print_options(verb->options);
 	}
-	if (verb->text)
-		printf("\n%s", verb->text);
+	if (verb->text) {
+		printf("\n");
+		print_text(verb->text);
+	}
 	return EXIT_OK;
 }
 
 static const struct verb *find_verb(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (!strcmp(verbs[i]->name, name))
-			return verbs[i];
+	for (const struct verb *const *verb = mapctl_verbs; *verb; verb++)
+		if (!strcmp((*verb)->name, name))
+			return *verb;
 	return NULL;
 }
 
@@ -96,6 +117,11 @@ int main(int argc, char **argv)
 	int used, rc;
 
 	setlocale(LC_TIME, "");
+	/* For the build, which makes the manual page with it. */
+	if (argc == 2 && !strcmp(argv[1], "--manual")) {
+		mapctl_print_manual();
+		return finish_output(EXIT_OK);
+	}
 	rc = mapctl_parse_global(&mapctl, argc - 1, argv + 1, &used, &wants_help, &wants_version);
 	if (rc)
 		return rc;

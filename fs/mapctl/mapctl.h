@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMED_OUT = 3, EXIT_ABANDONED = 4 };
 
-#define MAPCTL_MAX_OPTIONS 12
+#define MAPCTL_MAX_OPTIONS 20
 
 struct mapctl_option {
 	const char *name;     /* without "--"; NULL ends the table */
@@ -36,12 +36,14 @@ struct verb {
 	const char *summary; /* one line */
 	const char *text;    /* more, for the verb's own help */
 	const struct mapctl_option *options;
-	int min_names, max_names;          /* max -1: any number */
+	int min_names, max_names; /* max -1: any number */
+	int plain_from; /* after so many names the rest is no options; 0: options anywhere */
 	int (*run)(struct mapctl *mapctl); /* returns an exit code */
 };
 
 extern const struct verb verb_create, verb_ls, verb_stat, verb_who, verb_flush, verb_rm,
-    verb_status;
+    verb_status, verb_wait, verb_signal, verb_top, verb_watch;
+extern const struct verb *const mapctl_verbs[]; /* NULL-terminated */
 
 /* --- arguments.c --- */
 /* EXIT_OK, or EXIT_USAGE after saying why. *wants_help: --help was among them. */
@@ -50,6 +52,9 @@ int mapctl_parse(struct mapctl *mapctl, int count, char **arguments, bool *wants
 int mapctl_parse_global(struct mapctl *mapctl, int count, char **arguments, int *used,
 			bool *wants_help, bool *wants_version);
 extern const struct mapctl_option mapctl_global_options[];
+
+/* --- manual.c --- */
+void mapctl_print_manual(void); /* options and verbs as parts of mapctl.1 */
 
 /* --- report.c: "mapctl: verb: name: what: why; what to do" on standard error --- */
 int mapctl_fail(const struct mapctl *mapctl, const char *name, const char *format, ...)
@@ -66,6 +71,8 @@ struct mapping_mount *mapctl_find(const struct mapctl *mapctl, const char *name)
 #define FORMAT_ROOM 32
 /* N[k|m|g|t]: 0, or -EINVAL, -ERANGE (negative or above INT64_MAX). */
 int parse_size(const char *text, uint64_t *out);
+/* N[us|ms|s|m|h], N with a decimal point if need be; seconds without a unit. 0, or -EINVAL. */
+int parse_duration(const char *text, int64_t *ns);
 const char *format_size(int64_t bytes, char *out);    /* "-" if unknown */
 const char *format_number(int64_t number, char *out); /* "-" if unknown */
 const char *format_time(int64_t seconds, char *out);  /* local time */

@@ -22,22 +22,44 @@ static void print_text(const char *title, const char *text)
 	free(shown);
 }
 
+/* Those of other file systems, and of directories, have no such thing. */
+static void print_known(const char *title, const char *text)
+{
+	if (*text)
+		print_text(title, text);
+}
+
+static void print_creator(const struct mapping_info *info)
+{
+	char pid[FORMAT_ROOM], when[FORMAT_ROOM];
+
+	if (info->creator_uid == MAPPING_UNKNOWN)
+		return;
+	printf("%-10s uid %lld, pid %s, %s\n", "creator", (long long)info->creator_uid,
+	       format_number(info->creator_pid, pid),
+	       info->created.tv_sec ? format_time(info->created.tv_sec, when) : "-");
+}
+
 static void print_info(const char *name, const struct mapping_info *info)
 {
 	char room[96];
 
 	print_text("name", name);
-	print_text("type", info->type);
+	print_text("type", info->type_name);
+	print_known("state", info->state);
 	print_bytes("size", info->size);
 	print_bytes("committed", info->committed);
 	print_bytes("resident", info->resident);
 	print_text("backing", info->backing);
 	print_text("lifetime", info->lifetime);
+	if (info->limit != MAPPING_UNKNOWN)
+		print_bytes("limit", info->limit);
 	print_text("handles", format_number(info->handles, room));
 	print_text("views", format_number(info->views, room));
 	print_text("flushed", format_flush(info, room));
 	printf("%-10s %04o\n", "mode", info->mode & 07777);
 	printf("%-10s %u:%u\n", "owner", info->uid, info->gid);
+	print_creator(info);
 	printf("%-10s %llu\n", "inode", (unsigned long long)info->inode);
 	print_text("modified", format_time(info->modified.tv_sec, room));
 }

@@ -4,6 +4,7 @@
 #include "core/util.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *text(const json_t *json, const char *key)
 {
@@ -47,6 +48,18 @@ static void print_counts(const json_t *json)
 	       format_number(number(json, "flushes_failing"), three));
 }
 
+/* "handle", or "temporary: why": what a handle-bound object is here. */
+static void print_lifetimes(const json_t *json)
+{
+	const char *handle = text(json, "handle_lifetime");
+
+	if (!strcmp(handle, "-"))
+		return;
+	printf("%-10s permanent, temporary, handle%s%s\n", "lifetimes",
+	       strcmp(handle, "handle") ? "; handle as " : "",
+	       strcmp(handle, "handle") ? handle : "");
+}
+
 static void print_status(const json_t *json)
 {
 	char one[FORMAT_ROOM], two[FORMAT_ROOM], three[FORMAT_ROOM];
@@ -54,6 +67,7 @@ static void print_status(const json_t *json)
 	printf("%-10s %s (%s)\n", "mount", text(json, "mountpoint"), text(json, "source"));
 	printf("%-10s %s\n", "version", text(json, "version"));
 	printf("%-10s %s: %s\n", "mode", text(json, "mode"), text(json, "mode_reason"));
+	print_lifetimes(json);
 	printf("%-10s %s\n", "store", text(json, "store"));
 	printf("%-10s %s of %s committed, %s resident\n", "memory",
 	       format_size(number(json, "committed_bytes"), one), format_limit(json, two),

@@ -127,7 +127,7 @@ const struct verb verb_who = {
     .usage = "NAME",
     .summary = "show which processes hold and map an object",
     .text = "INSIDE is the pid as the process itself sees it, in its container. root and the "
-	    "object's\nowner see all processes, others their own.\n"
+	    "object's owner see all processes, others their own.\n"
 	    "Needs the control socket: .control in the root of the mount.\n",
     .min_names = 1,
     .max_names = 1,

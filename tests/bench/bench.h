@@ -1,13 +1,14 @@
 /* mapbench's measures: each runs on one directory and reports named numbers.
  *
  * A measure makes what it needs below `dir`, times it, removes it again, and returns 0 or -errno.
- * It uses nothing but plain file calls, so that the same code runs on any file system; only the
- * stall measure knows mappingfs, and only when it is asked to kill its worker. */
+ * memory.c and latency.c use nothing but plain file calls, so that the same code runs on any file
+ * system. What knows mappingfs asks mount.h. */
 #ifndef MAPPINGFS_TESTS_BENCH_H
 #define MAPPINGFS_TESTS_BENCH_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define BENCH_VALUES 8
 
@@ -16,6 +17,9 @@ struct bench_options {
 	double seconds; /* how long a timed loop runs */
 	uint64_t size;  /* bytes of the object; 0: the measure's own */
 	unsigned kills; /* stall: how often the worker is killed */
+	const char *by; /* wake, ping_pong, crowd, semaphore: by what; NULL: the mount's objects */
+	uint64_t count; /* of waiters or names; 0: the measure's own */
+	uint64_t directories; /* that the names are spread over; 1 or more */
 };
 
 /* What a measure found: rates in bytes per second, times in nanoseconds, or plain counts. */
@@ -44,12 +48,35 @@ int bench_stat(const struct bench_options *options, struct bench_result *result)
 /* stall.c */
 int bench_stall(const struct bench_options *options, struct bench_result *result);
 
+/* wake.c */
+int bench_wake(const struct bench_options *options, struct bench_result *result);
+int bench_ping_pong(const struct bench_options *options, struct bench_result *result);
+
+/* crowd.c */
+int bench_crowd(const struct bench_options *options, struct bench_result *result);
+
+/* semaphore.c */
+int bench_semaphore(const struct bench_options *options, struct bench_result *result);
+
+/* names.c */
+int bench_many(const struct bench_options *options, struct bench_result *result);
+int bench_populate(const struct bench_options *options, struct bench_result *result);
+int bench_lookup(const struct bench_options *options, struct bench_result *result);
+int bench_evict(const struct bench_options *options, struct bench_result *result);
+
 /* timing.c */
 typedef int (*bench_op)(void *arg);
 
 /* Runs op in batches of a millisecond or more for `seconds`, after a warm-up, and says what one
  * call took: the median over the batches. */
 int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op);
+
+/* Sorts the values. */
+double bench_median(double *values, size_t count);
+
+/* Returns when the thread sleeps in the kernel, waiting for something. 0 or -errno: ESRCH, it has
+ * ended. */
+int bench_wait_asleep(pid_t pid, pid_t tid);
 
 /* An object of `size` bytes at `path`, opened O_RDWR, which must not exist. Returns fd or -errno.
  */

@@ -23,6 +23,14 @@ static const struct measure measures[] = {
     {"cycle", bench_cycle, "open, mmap, touch one page, munmap, close"},
     {"create_unlink", bench_create_unlink, "create, close, unlink"},
     {"stat", bench_stat, "stat by path"},
+    {"wake", bench_wake, "from telling a process that waits to its being awake"},
+    {"ping_pong", bench_ping_pong, "telling another process and being told by it"},
+    {"crowd", bench_crowd, "from letting 1,000 waiters go to the last one's being awake"},
+    {"semaphore", bench_semaphore, "take and release, nobody else there"},
+    {"many", bench_many, "create, then remove, 100,000 objects in a directory"},
+    {"populate", bench_populate, "make --count names for lookup, and leave them there"},
+    {"lookup", bench_lookup, "stat of names that populate made and the kernel does not know"},
+    {"evict", bench_evict, "make the kernel forget all names of the mount"},
     {"stall", bench_stall, "longest turn of a caller while the worker is killed"},
     {"warm", bench_warm, "touch memory once and give it back"},
 };
@@ -38,12 +46,16 @@ void bench_add(struct bench_result *result, const char *name, double value)
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: mapbench [OPTIONS] MEASURE DIR\n"
-		     "  --seconds=S  length of a timed loop (default 0.3)\n"
-		     "  --size=BYTES size of the object instead of the measure's own\n"
-		     "  --kills=N    stall: kill the mappingfs worker N times (default 0)\n"
-		     "  --cpu=N      run on this CPU only\n"
-		     "measures:\n");
+	fprintf(out,
+		"usage: mapbench [OPTIONS] MEASURE DIR\n"
+		"  --seconds=S  length of a timed loop (default 0.3)\n"
+		"  --size=BYTES size of the object instead of the measure's own\n"
+		"  --kills=N    stall: kill the mappingfs worker N times (default 0)\n"
+		"  --by=WHAT    wake, ping_pong, crowd, semaphore: event (default), pipe, futex\n"
+		"  --count=N    number of waiters or names instead of the measure's own\n"
+		"  --directories=N  populate, lookup: spread the names over so many (default 1)\n"
+		"  --cpu=N      run on this CPU only\n"
+		"measures:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
 		fprintf(out, "  %-14s %s\n", measures[i].name, measures[i].what);
 }
@@ -60,9 +72,15 @@ static int pin(int cpu)
 static int parse(int argc, char **argv, struct bench_options *options)
 {
 	static const struct option longs[] = {
-	    {"seconds", required_argument, NULL, 's'}, {"size", required_argument, NULL, 'b'},
-	    {"kills", required_argument, NULL, 'k'},   {"cpu", required_argument, NULL, 'c'},
-	    {"help", no_argument, NULL, 'h'},          {0},
+	    {"seconds", required_argument, NULL, 's'},
+	    {"size", required_argument, NULL, 'b'},
+	    {"kills", required_argument, NULL, 'k'},
+	    {"cpu", required_argument, NULL, 'c'},
+	    {"by", required_argument, NULL, 'y'},
+	    {"count", required_argument, NULL, 'n'},
+	    {"directories", required_argument, NULL, 'd'},
+	    {"help", no_argument, NULL, 'h'},
+	    {0},
 	};
 	int option;
 
@@ -73,12 +91,18 @@ static int parse(int argc, char **argv, struct bench_options *options)
 			options->size = strtoull(optarg, NULL, 0);
 		else if (option == 'k')
 			options->kills = (unsigned)strtoul(optarg, NULL, 0);
+		else if (option == 'y')
+			options->by = optarg;
+		else if (option == 'n')
+			options->count = strtoull(optarg, NULL, 0);
+		else if (option == 'd')
+			options->directories = strtoull(optarg, NULL, 0);
 		else if (option == 'h' || option == '?')
 			return option == 'h' ? 1 : -EINVAL;
 		else if (pin(atoi(optarg)) < 0)
 			return -errno;
 	}
-	return argc - optind == 2 && options->seconds > 0 ? 0 : -EINVAL;
+	return argc - optind == 2 && options->seconds > 0 && options->directories ? 0 : -EINVAL;
 }
 
 static void print(const char *measure, const struct bench_result *result)
@@ -99,7 +123,7 @@ static const struct measure *find(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct bench_options options = {.seconds = 0.3};
+	struct bench_options options = {.seconds = 0.3, .directories = 1};
 	struct bench_result result = {0};
 	const struct measure *measure;
 	int rc = parse(argc, argv, &options);

@@ -14,12 +14,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 
 #include "core/util.h"
+#include "tests/bench/mount.h"
 
 #define OBJECT_BYTES  (16ULL << 20)
-#define STATUS_BYTES  65536
 #define DEFAULT_KILLS 20
 /* Between two kills: long enough for many turns in peace. */
 #define PAUSE_US 50000
@@ -98,22 +97,6 @@ static void call_until_stopped(struct caller *caller)
 	}
 }
 
-static pid_t worker_pid(const char *dir)
-{
-	AUTO_FREE char *status = calloc(1, STATUS_BYTES);
-	const char *key;
-	int pid = 0;
-
-	if (!status)
-		return -ENOMEM;
-	if (getxattr(dir, "user.mapping.status", status, STATUS_BYTES - 1) < 0)
-		return -errno;
-	key = strstr(status, "\"worker_pid\"");
-	if (!key || sscanf(key, "\"worker_pid\" : %d", &pid) != 1 || pid <= 1)
-		return -EPROTO;
-	return pid;
-}
-
 /* Waits until the caller has done two more turns: the one in hand at the kill is then over. */
 static int wait_for_caller(struct shared *shared)
 {
@@ -130,14 +113,14 @@ static int wait_for_caller(struct shared *shared)
 
 static int kill_once(const char *dir, struct shared *shared)
 {
-	pid_t pid = worker_pid(dir);
+	int64_t pid = mount_status(dir, "worker_pid");
 
-	if (pid < 0)
-		return pid;
+	if (pid <= 1)
+		return pid < 0 ? (int)pid : -EPROTO;
 	/* Not always in the same instant after the status was answered. */
 	usleep((useconds_t)(rand() % 500));
 	shared->longest_since_kill = 0;
-	if (kill(pid, SIGKILL) < 0)
+	if (kill((pid_t)pid, SIGKILL) < 0)
 		return -errno;
 	return wait_for_caller(shared);
 }

@@ -72,9 +72,35 @@ int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op)
 		times[count++] = (double)(now - start) / (double)batch;
 		start = now;
 	} while ((double)(now - begin) < seconds * NS_PER_S && count < BATCHES_MAX);
-	qsort(times, count, sizeof(*times), by_value);
-	*ns_per_op = times[count / 2];
+	*ns_per_op = bench_median(times, count);
 	return 0;
+}
+
+double bench_median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return values[count / 2];
+}
+
+int bench_wait_asleep(pid_t pid, pid_t tid)
+{
+	char path[64], text[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+	for (;; usleep(50)) {
+		AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		const char *state;
+
+		if (n < 0)
+			return errno == ENOENT ? -ESRCH : -errno;
+		text[n] = '\0';
+		state = strrchr(text, ')');
+		if (!state || strspn(state, ") ZX") > 2)
+			return -ESRCH;
+		if (state[2] == 'S')
+			return 0;
+	}
 }
 
 int bench_create(const char *path, uint64_t size)

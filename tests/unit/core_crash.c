@@ -14,9 +14,10 @@
 #define __FILE_NAME__ __FILE__
 #endif
 
-#define WATCHED_SLOTS 24
-#define MAX_POINTS    4000
-#define STEP_LIMIT    400000 /* instructions between two system calls */
+#define WATCHED_SLOTS    24
+#define WATCHED_ACCOUNTS 8
+#define MAX_POINTS       4000
+#define STEP_LIMIT       400000 /* instructions between two system calls */
 
 /* The change-th change of the state area after the call-th system call. 0, 0: before anything. */
 struct point {
@@ -54,6 +55,8 @@ struct look {
 	struct request_record record;
 	char slots[WATCHED_SLOTS * sizeof(struct slot)];
 	char places[WATCHED_SLOTS * sizeof(struct slot_place)];
+	uint32_t accounts_high;
+	char accounts[WATCHED_ACCOUNTS * sizeof(struct account)];
 };
 
 static size_t slots_at(void)
@@ -61,9 +64,20 @@ static size_t slots_at(void)
 	return (size_t)page_round_up(sizeof(struct state_header));
 }
 
+static size_t places_at(void)
+{
+	return slots_at() + STATE_MAX_SLOTS * sizeof(struct slot);
+}
+
+static size_t accounts_at(void)
+{
+	return places_at() + 2 * STATE_MAX_SLOTS * sizeof(struct slot_place) +
+	       STATE_HANDLES * sizeof(struct wait_handle);
+}
+
 static size_t area_size(void)
 {
-	return slots_at() + STATE_MAX_SLOTS * (sizeof(struct slot) + sizeof(struct slot_place));
+	return accounts_at() + STATE_ACCOUNTS * sizeof(struct account);
 }
 
 static void take_look(const struct tracee *t, struct look *look)
@@ -73,8 +87,9 @@ static void take_look(const struct tracee *t, struct look *look)
 	memcpy(look->header, h, sizeof look->header);
 	look->record = h->records[(CRASH_UNIQUE >> 1) % STATE_RECORDS];
 	memcpy(look->slots, t->area + slots_at(), sizeof look->slots);
-	memcpy(look->places, t->area + slots_at() + STATE_MAX_SLOTS * sizeof(struct slot),
-	       sizeof look->places);
+	memcpy(look->places, t->area + places_at(), sizeof look->places);
+	look->accounts_high = h->accounts_high;
+	memcpy(look->accounts, t->area + accounts_at(), sizeof look->accounts);
 }
 
 static bool changed(const struct tracee *t, struct look *look)

@@ -181,6 +181,27 @@ static void unused(void *context, uint64_t node)
 	((struct fixture *)context)->world->unused++;
 }
 
+/* Written before it counts: killed in between, it was not said. */
+static void waited(void *context, const struct core_waited *waited)
+{
+	struct world *world = ((struct fixture *)context)->world;
+
+	if (world->waited_count == ARRAY_SIZE(world->waited))
+		abort();
+	world->waited[world->waited_count] = *waited;
+	__atomic_add_fetch(&world->waited_count, 1, __ATOMIC_SEQ_CST);
+}
+
+static void poll_changed(void *context, uint64_t poll)
+{
+	struct world *world = ((struct fixture *)context)->world;
+
+	if (world->polled_count == ARRAY_SIZE(world->polled))
+		abort();
+	world->polled[world->polled_count] = poll;
+	__atomic_add_fetch(&world->polled_count, 1, __ATOMIC_SEQ_CST);
+}
+
 /* --- life --- */
 
 static void configure(struct fixture *f, bool passthrough, bool rootless)
@@ -201,6 +222,8 @@ static void configure(struct fixture *f, bool passthrough, bool rootless)
 			 .unused = unused,
 			 .hold = hold,
 			 .drop = drop,
+			 .waited = waited,
+			 .poll_changed = poll_changed,
 			 .context = f},
 	};
 	if (passthrough)

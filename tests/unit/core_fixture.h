@@ -24,6 +24,8 @@
 #define FIXTURE_LIMIT (16ULL << 20)
 #define FIXTURE_IDS   4096
 
+enum { FIXTURE_WAITED = 64 };
+
 enum fault_call {
 	FAULT_FDATASYNC,
 	FAULT_LEASE,
@@ -53,6 +55,10 @@ struct world {
 	unsigned names_gone, unused;
 	uint64_t gone_parent, gone_node;
 	char gone_name[NAME_MAX + 1];
+	struct core_waited waited[FIXTURE_WAITED]; /* waits that ended, in order */
+	unsigned waited_count;
+	uint64_t polled[FIXTURE_WAITED]; /* numbers that were told to look again, in order */
+	unsigned polled_count;
 	uint64_t nodes[8]; /* a test's own */
 	char complaint[512];
 };

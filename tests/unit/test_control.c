@@ -62,6 +62,54 @@ static void configures(void **state)
 	close(client);
 }
 
+static int ask_typed(int client, struct wire_request request, int object)
+{
+	struct wire_reply reply;
+
+	assert_int_equal(fdpass_send(client, &request, sizeof request, 0, &object, 1), 0);
+	assert_int_equal(await(client, &reply), -1);
+	return reply.error;
+}
+
+/* Every field of the request reaches core as itself. */
+static void configures_objects_to_wait_on(void **state)
+{
+	int client = connect_client(), object = open_object(O_PATH);
+	struct wire_request request = make_request(WIRE_CONFIGURE, 0, 0);
+
+	(void)state;
+	request.object_type = OBJECT_EVENT;
+	request.flags = WIRE_MANUAL;
+	assert_int_equal(ask_typed(client, request, object), 0);
+	assert_int_equal(box.setup.type, OBJECT_EVENT);
+	assert_true(box.setup.manual && !box.setup.signaled && !box.setup.kill_on_close);
+	assert_int_equal(box.setup.lifetime, -1);
+	request.flags = WIRE_SIGNALED | WIRE_HANDLE_BOUND;
+	assert_int_equal(ask_typed(client, request, object), 0);
+	assert_true(!box.setup.manual && box.setup.signaled);
+	assert_int_equal(box.setup.lifetime, CORE_HANDLE_BOUND);
+	request.object_type = OBJECT_SEMAPHORE;
+	request.flags = 0;
+	request.initial = 3;
+	request.maximum = 2147483647;
+	assert_int_equal(ask_typed(client, request, object), 0);
+	assert_int_equal(box.setup.type, OBJECT_SEMAPHORE);
+	assert_int_equal(box.setup.initial, 3);
+	assert_int_equal(box.setup.maximum, 2147483647);
+	request.initial = request.maximum = 0;
+	request.object_type = OBJECT_JOB;
+	request.flags = WIRE_KILL_ON_CLOSE;
+	assert_int_equal(ask_typed(client, request, object), 0);
+	assert_int_equal(box.setup.type, OBJECT_JOB);
+	assert_true(box.setup.kill_on_close);
+	assert_int_equal(box.configured, 4);
+	request.object_type = OBJECT_MUTEX;
+	assert_int_equal(ask_typed(client, request, object), EINVAL);
+	assert_int_equal(box.configured, 4);
+	close(object);
+	close(client);
+}
+
 static void binds_a_file(void **state)
 {
 	char path[] = "/tmp/test_control.XXXXXX";
@@ -301,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CONTROL_TEST(tells_status),
 	    CONTROL_TEST(configures),
+	    CONTROL_TEST(configures_objects_to_wait_on),
 	    CONTROL_TEST(binds_a_file),
 	    CONTROL_TEST(passes_on_why_core_refuses),
 	    CONTROL_TEST(refuses_wrong_descriptors),

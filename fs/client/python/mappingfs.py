@@ -654,8 +654,10 @@ class _Object:
             os.close(fd)
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError, BufferError):
+        try:
             self.close()
+        except Exception:  # BufferError; or the interpreter ends, and half of it is gone
+            pass
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"fd={self._fd}"
@@ -806,7 +808,8 @@ def _deadline(timeout: Optional[float]) -> int:
         raise ValueError("a time-out that is not a number")
     if timeout <= 0:
         return 0
-    return min(time.monotonic_ns() + math.ceil(timeout * 1e9), _NO_DEADLINE - 1)
+    deadline = time.monotonic_ns() + math.ceil(timeout * 1e9)
+    return deadline if deadline < 1 << 62 else _NO_DEADLINE  # a hundred years are for ever
 
 
 def _wait(objects: Sequence[Waitable], wait_all_: bool,
@@ -880,13 +883,13 @@ class Waitable(_Object):
         """Waits until the object is signaled for us and takes what its type takes. False: not
         within timeout (seconds; 0: just try; None: for ever). Waiters are served in order."""
         if timeout is None:
-            try:
-                with _explained("cannot wait", self.name,
-                                {errno.EBADF: "this handle was opened without reading"}):
+            with _explained("cannot wait", self.name,
+                            {errno.EBADF: "this handle was opened without reading"}):
+                try:
                     self._took(os.pread(self.fileno(), 64, 0))
-                return True
-            except BlockingIOError:
-                pass  # the descriptor was made O_NONBLOCK; we are asked to wait all the same
+                    return True
+                except BlockingIOError:
+                    pass  # the descriptor is O_NONBLOCK; we are asked to wait all the same
         got = _wait([self], False, timeout)
         if got is not None:
             _granted([self], *got)
@@ -1101,11 +1104,12 @@ _CREATE_NEW = os.O_CREAT | os.O_EXCL
 
 @contextlib.contextmanager
 def _as_shm_open(name: str) -> Iterator[None]:
-    """Errors name what shm_open(3) would, not our path."""
+    """Errors are what shm_open(3)'s would be, and name what it would, not our path."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), name) from None
+        code = errno.EINVAL if error.errno == errno.EISDIR else error.errno or errno.EIO
+        raise OSError(code, os.strerror(code), name) from None
 
 
 def _make_filename() -> str:
@@ -1206,8 +1210,10 @@ class SharedMemory:
                 return fd
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             self.close()
+        except Exception:  # as in _Object
+            pass
 
     def __reduce__(self) -> Tuple[Any, ...]:
         if not self._explicit:

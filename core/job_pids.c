@@ -1,0 +1,123 @@
+/* Lists of process numbers, and what /proc says of one. */
+#include "core/job.h"
+#include "core/util.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define FLAG_KERNEL_THREAD 0x00200000U /* PF_KTHREAD */
+
+static int compare(const void *a, const void *b)
+{
+	pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+void pid_list_sort(struct pid_list *list)
+{
+	size_t kept = 0;
+
+	if (list->count)
+		qsort(list->pids, list->count, sizeof *list->pids, compare);
+	for (size_t i = 0; i < list->count; i++)
+		if (kept == 0 || list->pids[kept - 1] != list->pids[i])
+			list->pids[kept++] = list->pids[i];
+	list->count = kept;
+}
+
+bool pid_list_has(const struct pid_list *list, pid_t pid)
+{
+	return list->count &&
+	       bsearch(&pid, list->pids, list->count, sizeof *list->pids, compare) != NULL;
+}
+
+int pid_list_add(struct pid_list *list, pid_t pid)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? list->capacity * 2 : 64;
+		pid_t *bigger = reallocarray(list->pids, capacity, sizeof *bigger);
+
+		if (!bigger)
+			return -ENOMEM;
+		list->pids = bigger;
+		list->capacity = capacity;
+	}
+	list->pids[list->count++] = pid;
+	return 0;
+}
+
+void pid_list_finish(struct pid_list *list)
+{
+	free(list->pids);
+	*list = (struct pid_list){0};
+}
+
+/* "PID (NAME) STATE ...": the name may hold anything. The 9th field is the flags, the 22nd the
+ * begin, in ticks since the machine's. */
+int process_begin(pid_t pid, uint64_t *begin, bool *kernel)
+{
+	char path[40], text[1024];
+	unsigned long long ticks;
+	const char *at;
+	unsigned flags;
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? -ESRCH : -errno;
+	length = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[length] = '\0';
+	at = strrchr(text, ')');
+	if (!at)
+		return -ESRCH; /* it ended while it was read */
+	if (sscanf(at + 1,
+		   " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%llu",
+		   &flags, &ticks) != 2)
+		return -EIO;
+	*begin = ticks;
+	*kernel = flags & FLAG_KERNEL_THREAD;
+	return 0;
+}
+
+int pidfd_of(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0 && (errno == EINVAL || errno == ENOENT))
+		return -EINVAL; /* a thread, but not its process' first */
+	return neg_errno(fd);
+}
+
+int pidfd_signal(int pidfd, int signal)
+{
+	return neg_errno((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+bool process_ended(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+int process_open(pid_t pid, uint64_t begin)
+{
+	AUTO_CLOSE int fd = pidfd_of(pid);
+	uint64_t now;
+	bool kernel;
+	int rc = fd < 0 ? fd : process_begin(pid, &now, &kernel);
+
+	if (rc < 0)
+		return rc == -EINVAL ? -ESRCH : rc;
+	/* What was read is of the process the descriptor is of, unless that one is gone. */
+	if (now != begin || (pidfd_signal(fd, 0) == -ESRCH))
+		return -ESRCH;
+	return steal_fd(&fd);
+}

@@ -1,0 +1,189 @@
+/* Two processes and what goes between them: how long until the other one is awake, and there and
+ * back again. */
+#include "tests/bench/channel.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "core/util.h"
+
+#define SAMPLES_MAX 8192
+#define SAMPLES_MIN 20
+/* Until the worker, too, has stopped looking for more and sleeps. */
+#define REST_US    300
+#define GIVE_UP_NS 10000000000ULL
+
+struct waker {
+	struct channel channel;
+	_Atomic uint64_t *woken_at;
+	pid_t pid; /* of the waiting process */
+};
+
+struct pair {
+	struct channel there, back;
+};
+
+static void run_waiter(struct waker *waker)
+{
+	while (waker->channel.type->receive(&waker->channel) >= 0)
+		*waker->woken_at = clock_ns(CLOCK_MONOTONIC);
+}
+
+static void run_echo(struct pair *pair)
+{
+	while (pair->there.type->receive(&pair->there) >= 0)
+		if (pair->back.type->send(&pair->back) < 0)
+			break;
+}
+
+static pid_t start(void (*run)(void *arg), void *arg)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid)
+		return pid < 0 ? -errno : pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == parent)
+		run(arg);
+	_exit(1);
+}
+
+/* False: it had ended by itself, which it does only where something failed. */
+static bool stop(pid_t pid)
+{
+	bool alive = waitpid(pid, NULL, WNOHANG) == 0;
+
+	if (!alive)
+		return false;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return true;
+}
+
+static void waiter_main(void *arg)
+{
+	run_waiter(arg);
+}
+
+static void echo_main(void *arg)
+{
+	run_echo(arg);
+}
+
+/* --- wake --- */
+
+static int let_it_sleep(struct waker *waker)
+{
+	int rc = bench_wait_asleep(waker->pid, waker->pid);
+
+	if (rc == 0)
+		rc = waker->channel.type->settle(&waker->channel);
+	if (rc == 0)
+		usleep(REST_US);
+	return rc;
+}
+
+static int wake_once(struct waker *waker, double *ns)
+{
+	uint64_t begin;
+	int rc = let_it_sleep(waker);
+
+	if (rc < 0)
+		return rc;
+	*waker->woken_at = 0;
+	begin = clock_ns(CLOCK_MONOTONIC);
+	rc = waker->channel.type->send(&waker->channel);
+	while (rc >= 0 && !*waker->woken_at) {
+		if (clock_ns(CLOCK_MONOTONIC) - begin > GIVE_UP_NS)
+			return -ETIMEDOUT;
+		usleep(50);
+	}
+	*ns = (double)(*waker->woken_at - begin);
+	return rc < 0 ? rc : 0;
+}
+
+static int wake_repeatedly(struct waker *waker, double seconds, double *median)
+{
+	AUTO_FREE double *times = calloc(SAMPLES_MAX, sizeof *times);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	size_t count = 0;
+
+	if (!times)
+		return -ENOMEM;
+	while (count < SAMPLES_MIN || (count < SAMPLES_MAX && (double)(clock_ns(CLOCK_MONOTONIC) -
+								       begin) < seconds * 1e9)) {
+		int rc = wake_once(waker, &times[count]);
+		if (rc < 0)
+			return rc;
+		count++;
+	}
+	*median = bench_median(times, count);
+	return 0;
+}
+
+int bench_wake(const struct bench_options *options, struct bench_result *result)
+{
+	struct waker waker;
+	double ns;
+	int rc = channel_open(&waker.channel, options, "wake", false);
+
+	if (rc < 0)
+		return rc;
+	waker.woken_at =
+	    mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	waker.pid = waker.woken_at == MAP_FAILED ? -errno : start(waiter_main, &waker);
+	rc = waker.pid < 0 ? waker.pid : wake_repeatedly(&waker, options->seconds, &ns);
+	if (waker.pid > 0 && !stop(waker.pid) && rc == 0)
+		rc = -ECHILD;
+	channel_close(&waker.channel);
+	if (rc == 0)
+		bench_add(result, "wake", ns);
+	return rc;
+}
+
+/* --- there and back --- */
+
+static int op_there_and_back(void *arg)
+{
+	struct pair *pair = arg;
+	int rc = pair->there.type->send(&pair->there);
+
+	return rc < 0 ? rc : pair->back.type->receive(&pair->back);
+}
+
+static int time_pair(struct pair *pair, const struct bench_options *options,
+		     struct bench_result *result)
+{
+	double ns;
+	pid_t pid = start(echo_main, pair);
+	int rc = pid < 0 ? pid : bench_loop(op_there_and_back, pair, options->seconds, &ns);
+
+	if (pid > 0 && !stop(pid) && rc == 0)
+		rc = -ECHILD;
+	if (rc == 0)
+		bench_add(result, "ping_pong", ns);
+	return rc;
+}
+
+int bench_ping_pong(const struct bench_options *options, struct bench_result *result)
+{
+	struct pair pair;
+	int rc = channel_open(&pair.there, options, "there", false);
+
+	if (rc < 0)
+		return rc;
+	rc = channel_open(&pair.back, options, "back", false);
+	if (rc == 0) {
+		rc = time_pair(&pair, options, result);
+		channel_close(&pair.back);
+	}
+	channel_close(&pair.there);
+	return rc;
+}
