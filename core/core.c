@@ -233,9 +233,10 @@ void core_dispatch(struct core *core)
 	}
 }
 
-void core_request_uid(struct core *core, uid_t uid)
+void core_request_from(struct core *core, uid_t uid, pid_t pid)
 {
 	core->request_uid = uid;
+	core->request_pid = pid;
 }
 
 static void begin_record(struct core *core, uint64_t unique)

@@ -51,8 +51,9 @@ struct core_listener {
 	void (*has_jobs)(void *context);
 	/* Who polls under this number should look again. */
 	void (*poll_changed)(void *context, uint64_t poll);
-	/* Between core_observe(true) and core_observe(false): something happened to an object. */
-	void (*event)(void *context, const struct core_event *event);
+	/* Between core_observe(true) and core_observe(false): something happened to an object.
+	 * False: nobody wants to know of this one, so its last view needs no watching. */
+	bool (*event)(void *context, const struct core_event *event);
 	void *context;
 };
 
@@ -87,15 +88,15 @@ void core_destroy(struct core *core); /* NULL is fine */
 void core_end_jobs(int state_fd, uint64_t state_offset, int cgroup_fd);
 /* The mount has ended: what only the state area knows of a persistent store goes to its inodes. */
 void core_save(struct core *core);
-int core_poll_fd(struct core *core);  /* readable: call core_dispatch() */
+int core_poll_fd(struct core *core); /* readable: call core_dispatch() */
 void core_dispatch(struct core *core);
 
 /* Begins a kernel request. unique: its number without the resend bit; resent: that bit (or a FORGET
  * found in a former worker's hands). */
 void core_request(struct core *core, uint64_t unique, bool resent);
 
-/* Who sends it: set after core_request(). */
-void core_request_uid(struct core *core, uid_t uid);
+/* Who sends it: set after core_request(). pid 0: not visible from here. */
+void core_request_from(struct core *core, uid_t uid, pid_t pid);
 
 struct core_caller {
 	uid_t uid;

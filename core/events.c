@@ -33,12 +33,13 @@ static bool complete(struct core *core, struct slot *slot, struct core_event *ev
 	return S_ISREG(event->st->st_mode);
 }
 
-void event_emit(struct core *core, const struct core_event *what)
+bool event_emit(struct core *core, const struct core_event *what)
 {
 	const struct core_listener *l = &core->config.listener;
 	struct slot *slot = state_slot(&core->state, what->node);
 	struct core_event event = *what;
 	struct stat room;
+	bool told = false;
 
 	event.fd = -1;
 	if (l->event && complete(core, slot, &event, &room)) {
@@ -47,10 +48,19 @@ void event_emit(struct core *core, const struct core_event *what)
 		event.type = slot ? (enum object_type)slot->type : OBJECT_MAPPING;
 		if (slot && !slot_is_waitable(slot))
 			event.failures = slot->flush_failures;
-		l->event(l->context, &event);
+		told = l->event(l->context, &event);
 	}
 	if (event.fd >= 0)
 		close(event.fd);
+	return told;
+}
+
+void event_opened(struct core *core, const struct core_event *event)
+{
+	struct slot *slot = core->observed ? state_slot(&core->state, event->node) : NULL;
+
+	if (slot && event_emit(core, event))
+		observe_opened(core, slot);
 }
 
 void event_before_rename(struct core *core, struct event_rename *rename, int from, int to)

@@ -59,7 +59,7 @@ struct core_event {
 	int fd; /* O_PATH, of the inode in the tree, or -1: core_event_path()'s */
 };
 
-/* Turns the telling on and off. */
+/* Turns the telling on and off. Again on: somebody else wants to know, too. */
 void core_observe(struct core *core, bool on);
 
 /* For the listener, during the call: a name as a path relative to `directory`, a descriptor of

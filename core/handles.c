@@ -100,8 +100,6 @@ static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 	uint32_t flags = slot->flags & ~(uint32_t)SLOT_UNBORN;
 
 	STAGE(&core->state, slot->handles, slot->handles + 1);
-	if (core->observed && !slot_is_waitable(slot))
-		flags |= SLOT_HELD;
 	STAGE(&core->state, slot->flags, unborn ? slot->flags : flags | SLOT_USED);
 	core->handles++;
 }
@@ -147,7 +145,7 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 		return prepare_wait_open(core, slot, flags, opened);
 	if ((slot->flags & SLOT_READ_ONLY) && HANDLE_FLAGS_WRITE(flags))
 		return -EACCES;
-	if (slot->backing_id && !lastview_seen(core, slot)) {
+	if (slot->backing_id && !lastview_wanted(slot)) {
 		id = (int)slot->backing_id;
 	} else {
 		fd = file_descriptor(core, slot);
@@ -157,7 +155,7 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 			id = stage_backing(core, slot, fd);
 		if (id < 0)
 			return id;
-		if (core->config.data.attach && lastview_seen(core, slot))
+		if (core->config.data.attach && lastview_wanted(slot))
 			lastview_watch(core, slot, fd);
 	}
 	if ((slot->flags & SLOT_BOUND) && HANDLE_FLAGS_WRITE(flags))
@@ -198,7 +196,8 @@ int core_open(struct core *core, uint64_t node, int flags, struct core_opened *o
 		core_stage_done(core, 0, node);
 	state_commit(&core->state);
 	if (rc == 0)
-		EVENT(core, .kind = CORE_EVENT_OPENED, .node = node, .flags = flags);
+		event_opened(core, &(struct core_event){
+				       .kind = CORE_EVENT_OPENED, .node = node, .flags = flags});
 	return rc;
 }
 
@@ -298,8 +297,11 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 	if (fresh || core->resent_started)
 		EVENT(core, .kind = CORE_EVENT_CREATED, .node = out->node, .at = {parent, name},
 		      .st = &st);
-	EVENT(core, .kind = CORE_EVENT_OPENED, .node = out->node, .at = {parent, name}, .st = &st,
-	      .flags = flags);
+	event_opened(core, &(struct core_event){.kind = CORE_EVENT_OPENED,
+						.node = out->node,
+						.at = {parent, name},
+						.st = &st,
+						.flags = flags});
 	return 0;
 }
 
@@ -360,6 +362,8 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	st.st_nlink = 1;
 	rc = open_created(core, slot, &st, flags, fd, out, opened);
 	if (rc == 0 && !(slot->flags & SLOT_UNBORN))
-		EVENT(core, .kind = CORE_EVENT_OPENED, .node = out->node, .flags = flags);
+		event_opened(core, &(struct core_event){.kind = CORE_EVENT_OPENED,
+							.node = out->node,
+							.flags = flags});
 	return rc;
 }

@@ -9,11 +9,11 @@
 #define HIDDEN_PREFIX ".mapping-"
 #define GRACE_NS      10000000000ULL
 
-static bool is_hidden(const struct slot *slot)
+bool hidden_is(const struct slot *slot)
 {
 	const uint32_t gone = SLOT_ORPHAN | SLOT_DEAD;
 
-	return slot->lookups && (slot->flags & (SLOT_HIDDEN | gone)) == SLOT_HIDDEN;
+	return (slot->flags & (SLOT_HIDDEN | gone)) == SLOT_HIDDEN;
 }
 
 /* Made so long ago that its creator cannot be at it still, and held by nobody. */
@@ -37,11 +37,14 @@ static void sweep(struct timer *timer)
 	for (uint32_t i = 2; i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
 
-		if (!is_hidden(slot))
+		if (!hidden_is(slot))
 			continue;
-		if (is_left(core, slot))
+		if (is_left(core, slot)) {
 			temporary_unname(core, slot);
-		any = any || is_hidden(slot);
+			slot->flags &= ~(uint32_t)SLOT_HIDDEN;
+			slot_consider_free(core, slot);
+		}
+		any = any || hidden_is(slot);
 	}
 	if (any)
 		timers_arm(&core->timers, &core->hidden_timer, GRACE_NS);
@@ -77,7 +80,7 @@ void hidden_renamed(struct core *core, int dirfd, const char *name)
 void hidden_resume(struct core *core)
 {
 	for (uint32_t i = 2; i < core->state.header->high; i++)
-		if (is_hidden(&core->state.slots[i])) {
+		if (hidden_is(&core->state.slots[i])) {
 			arm(core);
 			return;
 		}

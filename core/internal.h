@@ -41,6 +41,7 @@ struct core {
 	size_t free_count, free_capacity;
 	struct request_record *record; /* of the request in hand */
 	uid_t request_uid;
+	pid_t request_pid;
 	bool resent, resent_done, resent_started;
 	uint64_t forget_index;            /* inodes of this FORGET handled so far */
 	uint64_t known, handles, failing; /* for core_usage() */
@@ -160,7 +161,9 @@ void flush_resume(struct core *core);
 void flush_finish(struct core *core);
 
 /* --- events.c --- */
-void event_emit(struct core *core, const struct core_event *event);
+bool event_emit(struct core *core, const struct core_event *event); /* somebody was told */
+/* One more handle: if that is told, so is the last view. */
+void event_opened(struct core *core, const struct core_event *event);
 /* What a rename replaces must be looked at before. */
 struct event_rename {
 	uint64_t parent, new_parent, node;
@@ -178,10 +181,10 @@ void event_renamed(struct core *core, const struct event_rename *rename);
 	} while (0)
 
 /* --- observe.c --- */
-/* lastview_wanted(), or somebody wants to be told. */
+/* lastview_wanted(), or somebody is to be told. */
 bool lastview_seen(const struct core *core, const struct slot *slot);
-/* As lastview_watch(), of an object that is only seen. */
-void observe_watch(struct core *core, struct slot *slot, int fd);
+/* The object has a handle, and somebody is to be told of its last view. */
+void observe_opened(struct core *core, struct slot *slot);
 /* Nothing holds the object any more. */
 void observe_ended(struct core *core, struct slot *slot);
 /* Whatever is watched for being seen only is not any more. */
@@ -194,6 +197,7 @@ void temporary_unname(struct core *core, struct slot *slot);
 void temporary_end(struct core *core, struct slot *slot);
 
 /* --- hidden.c --- */
+bool hidden_is(const struct slot *slot); /* not published yet: the slot is kept */
 void hidden_made(struct core *core, struct slot *slot, const char *name);
 void hidden_renamed(struct core *core, int dirfd, const char *name); /* to this */
 void hidden_resume(struct core *core);
@@ -215,6 +219,11 @@ int store_census(struct core *core);
 /* New inodes are the caller's: the kernel applies owner, setgid directories and default ACLs
  * itself. */
 void cred_assume(const struct core *core, const struct core_caller *caller);
+/* The process that a thread belongs to; the thread itself if that cannot be told. */
+pid_t cred_process(pid_t thread);
+/* The machine's root, and not merely a container's that has the same number: it has CAP_SYS_ADMIN
+ * in the user namespace we are in. pid 0: the number is believed. */
+bool cred_is_root(uid_t uid, pid_t pid);
 
 /* --- resize.c --- */
 int resize(struct core *core, struct slot *slot, uint64_t size, core_done done, void *context);

@@ -120,7 +120,8 @@ static void keep_promise(struct core *core, struct slot *slot)
 
 static void job_changed(struct core *core, struct slot *slot)
 {
-	if (!slot->lookups)
+	/* Just found again; one that is about to be freed has been used. */
+	if (!slot->lookups && !(slot->flags & SLOT_USED))
 		members_wake(core, slot);
 	else if ((slot->wait.options & WAIT_KILL_ON_CLOSE) && !slot->handles && slot->wait.maximum)
 		keep_promise(core, slot);

@@ -77,11 +77,11 @@ int cgroup_path(pid_t pid, char path[PATH_MAX]);
 int cgroup_open_path(int root, const char *path); /* owned */
 int cgroup_make(int parent, const char *name);    /* owned; there already: fine, if ours */
 int cgroup_move(int cgroup, pid_t pid);
-int cgroup_events(int cgroup);    /* owned; POLLPRI: look again */
-int cgroup_populated(int events); /* 1 or 0, also when it is gone; or -errno */
-int cgroup_kill(int cgroup);      /* SIGKILL to all; -ENOENT: not known to this kernel */
-int cgroup_remove(int cgroup);    /* with the empty ones below */
-int cgroup_evacuate(int cgroup);  /* everybody in it moves to the one above */
+int cgroup_events(int cgroup);             /* owned; POLLPRI: look again */
+int cgroup_populated(int events);          /* 1 or 0, also when it is gone; or -errno */
+int cgroup_kill(int cgroup);               /* SIGKILL to all; -ENOENT: not known to this kernel */
+int cgroup_remove(int cgroup, bool below); /* below: with the empty ones in it */
+int cgroup_evacuate(int cgroup);           /* everybody in it moves to the one above */
 int cgroup_processes(int cgroup, struct pid_list *out); /* and below, sorted; finish it always */
 
 /* --- job_rights.c --- */

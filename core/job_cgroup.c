@@ -196,7 +196,7 @@ static int remove_one(int parent, int child, const char *name, void *context)
 	return 0;
 }
 
-int cgroup_remove(int cgroup)
+int cgroup_remove(int cgroup, bool below)
 {
 	AUTO_CLOSE int parent = openat(cgroup, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[NAME_MAX + 1];
@@ -205,7 +205,7 @@ int cgroup_remove(int cgroup)
 	rc = parent < 0 ? -errno : own_name(cgroup, name);
 	if (rc == 0)
 		rc = neg_errno(unlinkat(parent, name, AT_REMOVEDIR));
-	if (rc == -EBUSY) {
+	if (rc == -EBUSY && below) {
 		each_below(cgroup, remove_one, &depth);
 		rc = neg_errno(unlinkat(parent, name, AT_REMOVEDIR));
 	}

@@ -54,7 +54,7 @@ static bool end_cgroup(int cgroup, bool dies, bool patient)
 	if (patient && dies && events >= 0 && cgroup_populated(events) == 1)
 		return false;
 	cgroup_evacuate(cgroup);
-	return cgroup_remove(cgroup) == 0;
+	return cgroup_remove(cgroup, true) == 0;
 }
 
 /* How many are left. A cgroup inside of another goes first. */

@@ -124,7 +124,7 @@ static int make_and_move(struct core *core, uint32_t index, int parent, pid_t pi
 		return cgroup;
 	rc = move_checked(cgroup, parent, pid, pidfd);
 	if (rc < 0) {
-		cgroup_remove(cgroup);
+		cgroup_remove(cgroup, true);
 		return rc;
 	}
 	return steal_fd(&cgroup);
@@ -178,7 +178,7 @@ static int join_new(struct core *core, struct slot *slot, uint64_t parent_id, in
 	if (rc < 0) {
 		if (cgroup >= 0) {
 			cgroup_evacuate(cgroup);
-			cgroup_remove(cgroup);
+			cgroup_remove(cgroup, true);
 		}
 		member_drop(core, index);
 	}
@@ -225,7 +225,7 @@ void job_join_finish(struct core *core, uint32_t index)
 	}
 	if (cgroup >= 0) {
 		cgroup_evacuate(cgroup);
-		cgroup_remove(cgroup);
+		cgroup_remove(cgroup, true);
 	}
 	member_drop(core, index);
 }

@@ -271,10 +271,7 @@ int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifeti
 
 void lastview_watch(struct core *core, struct slot *slot, int fd)
 {
-	if (lastview_wanted(slot))
-		watch_add(core, slot, fd);
-	else
-		observe_watch(core, slot, fd);
+	watch_add(core, slot, fd);
 }
 
 void lastview_forget(struct core *core, struct slot *slot)

@@ -43,11 +43,11 @@ static int parse(const char *value, size_t size, uint64_t *out)
 
 static int refuse(void *context, int dirfd, const char *name, const struct stat *st)
 {
-	const bool *is_root = context;
+	const bool *is_top = context;
 
 	(void)dirfd;
 	(void)st;
-	return *is_root && strcmp(name, CORE_CONTROL_NAME) == 0 ? 0 : -ENOTEMPTY;
+	return *is_top && strcmp(name, CORE_CONTROL_NAME) == 0 ? 0 : -ENOTEMPTY;
 }
 
 static int open_directory(struct core *core, struct slot *slot)
@@ -59,11 +59,11 @@ static int open_directory(struct core *core, struct slot *slot)
 
 static int check_right(struct core *core, struct slot *slot, uint32_t account, uid_t uid)
 {
-	bool is_root = state_index(&core->state, slot) == 1;
+	bool is_top = state_index(&core->state, slot) == 1;
 	struct stat st;
 	int rc;
 
-	if (uid == 0)
+	if (cred_is_root(uid, core->request_pid))
 		return 0;
 	rc = tree_stat(&core->tree, slot, &st);
 	if (rc < 0)
@@ -71,7 +71,7 @@ static int check_right(struct core *core, struct slot *slot, uint32_t account, u
 	if (uid != st.st_uid ||
 	    (account && (core->state.accounts[account].flags & ACCOUNT_OF_ROOT)))
 		return -EPERM;
-	return walk_directory(open_directory(core, slot), refuse, &is_root);
+	return walk_directory(open_directory(core, slot), refuse, &is_top);
 }
 
 /* --- an account for a directory that is in use --- */
@@ -228,7 +228,8 @@ static int end_limit(struct core *core, struct slot *slot, uint32_t index)
 
 int limit_set(struct core *core, struct slot *slot, const char *value, size_t size, uid_t uid)
 {
-	uint32_t index = account_of_top(core, slot), by = uid == 0 ? ACCOUNT_OF_ROOT : 0;
+	uint32_t index = account_of_top(core, slot);
+	uint32_t by = cred_is_root(uid, core->request_pid) ? ACCOUNT_OF_ROOT : 0;
 	uint64_t limit;
 	int rc = parse(value, size, &limit);
 

@@ -19,13 +19,22 @@ static bool is_mapping(const struct slot *slot)
 
 bool lastview_seen(const struct core *core, const struct slot *slot)
 {
-	return lastview_wanted(slot) || (core->observed && is_mapping(slot));
+	return lastview_wanted(slot) || (core->observed && (slot->flags & SLOT_HELD));
 }
 
-void observe_watch(struct core *core, struct slot *slot, int fd)
+void observe_opened(struct core *core, struct slot *slot)
 {
-	if (core->by_watch.count < PLAIN_WATCHES_MAX)
-		watch_try(core, slot, fd);
+	int fd;
+
+	if (!is_mapping(slot))
+		return;
+	slot->flags |= SLOT_HELD;
+	if (!core->config.data.attach || lastview_wanted(slot) || (slot->flags & SLOT_WATCHED) ||
+	    core->by_watch.count >= PLAIN_WATCHES_MAX)
+		return;
+	fd = file_descriptor(core, slot);
+	if (fd >= 0)
+		watch_try(core, slot, fd); /* else its end is not seen */
 }
 
 void observe_ended(struct core *core, struct slot *slot)
@@ -40,22 +49,19 @@ void observe_ended(struct core *core, struct slot *slot)
 static bool begin_with(struct core *core, struct slot *slot)
 {
 	const bool by_release_alone = !core->config.data.attach;
-	int fd;
 
 	if (!is_mapping(slot) || (slot->flags & (SLOT_USED | SLOT_HELD)) != SLOT_USED)
 		return false;
-	if (slot->handles || lastview_wanted(slot))
-		slot->flags |= SLOT_HELD;
-	if (lastview_wanted(slot) || by_release_alone)
-		return false;
-	if (!slot->handles && lastview_probe(core, slot) != 0)
+	if (slot->handles || lastview_wanted(slot)) {
+		observe_opened(core, slot);
 		return true;
-	slot->flags |= SLOT_HELD;
-	fd = file_descriptor(core, slot);
-	if (fd >= 0)
-		observe_watch(core, slot, fd);
-	if (!slot->handles)
+	}
+	if (by_release_alone)
+		return false;
+	if (lastview_probe(core, slot) == 0) {
+		observe_opened(core, slot);
 		lastview_handle_closed(core, slot);
+	}
 	return true;
 }
 
@@ -87,8 +93,6 @@ void observe_drop(struct core *core)
 
 void core_observe(struct core *core, bool on)
 {
-	if (core->observed == on)
-		return;
 	core->observed = on;
 	core->observing.timer.fire = next_slice;
 	core->observing.next = 2;

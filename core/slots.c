@@ -111,7 +111,7 @@ void slot_born(struct core *core, struct slot *slot, uint64_t parent,
 
 	if (slot->flags & SLOT_REGULAR) {
 		slot->creator_uid = caller->uid;
-		slot->creator_pid = (uint32_t)caller->pid;
+		slot->creator_pid = (uint32_t)cred_process(caller->pid);
 		slot->flags |= SLOT_UNSAVED;
 	}
 	if (directory && directory->inherit)
@@ -146,7 +146,8 @@ void slot_consider_free(struct core *core, struct slot *slot)
 {
 	uint32_t index = state_index(&core->state, slot);
 
-	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || index == 1)
+	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || hidden_is(slot) ||
+	    index == 1)
 		return;
 	/* A view holds the kernel's knowledge of the inode, so a forgotten inode has none: this may
 	 * come before the event that says so. */
@@ -194,8 +195,8 @@ void core_save(struct core *core)
 	for (uint32_t i = 1; core->persistent && i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
 
-		if (slot->lookups &&
-		    (slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
+		/* Forgotten ones, too, whose last RELEASE was lost. */
+		if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
 			record_save_slot(core, slot);
 	}
 }

@@ -278,6 +278,14 @@ void queues_finish(struct core *core)
 	pointers_finish(&core->waits->alarms);
 }
 
+static bool names_handle(const struct waiter *waiter, uint64_t handle)
+{
+	for (uint32_t i = 0; i < waiter->count; i++)
+		if (waiter->links[i].handle == handle)
+			return true;
+	return false;
+}
+
 void queue_handle_closed(struct core *core, struct slot *slot, uint64_t handle)
 {
 	struct wait_queue *queue = queue_find(core, slot);
@@ -285,12 +293,10 @@ void queue_handle_closed(struct core *core, struct slot *slot, uint64_t handle)
 
 	while (link) {
 		struct waiter *waiter = link->waiter;
-		bool names_it = link->handle == handle;
-
 		do
 			link = link->next;
 		while (link && link->waiter == waiter);
-		if (names_it)
+		if (names_handle(waiter, handle))
 			waiter_end(core, waiter, -EBADF, WAIT_SIGNALED, 0);
 	}
 }

@@ -3,6 +3,7 @@
 #ifndef MAPPINGFS_FS_CONTROL_H
 #define MAPPINGFS_FS_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct control;
@@ -28,6 +29,6 @@ struct control_config {
 int control_create(const struct control_config *config, struct control **out);
 void control_destroy(struct control *control);
 /* core_listener.event: tells who watches. */
-void control_event(struct control *control, const struct core_event *event);
+bool control_event(struct control *control, const struct core_event *event);
 
 #endif

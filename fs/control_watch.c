@@ -77,8 +77,8 @@ int control_watch(struct control_client *client, const struct control_request *r
 	}
 	*watch = (struct control_watch){.directory = directory};
 	client->watch = watch;
-	if (client->control->watchers++ == 0)
-		core_observe(client->control->config.core, true);
+	client->control->watchers++;
+	core_observe(client->control->config.core, true);
 	return CONTROL_ANSWERED;
 }
 
@@ -160,21 +160,30 @@ static bool may_know(const struct control_client *client, const struct core_even
 	return client->watch && (client->uid == 0 || client->uid == event->st->st_uid);
 }
 
-void control_event(struct control *control, const struct core_event *event)
+/* Those who watch everything first: they share one line. */
+bool control_event(struct control *control, const struct core_event *event)
 {
 	static struct telling telling; /* large, and there is one thread */
+	bool told = false;
 
 	telling.core = control->config.core;
 	telling.event = event;
 	telling.length = 0;
-	for (struct control_client *c = control->clients; c; c = c->next)
-		if (may_know(c, event) && c->watch->directory < 0 &&
-		    (telling.length || make_line(&telling, -1)))
+	for (struct control_client *c = control->clients; c; c = c->next) {
+		if (!may_know(c, event) || c->watch->directory >= 0)
+			continue;
+		told = true;
+		if (telling.length || make_line(&telling, -1))
 			deliver(c, telling.line, telling.length);
-	for (struct control_client *c = control->clients; c; c = c->next)
-		if (may_know(c, event) && c->watch->directory >= 0 &&
-		    make_line(&telling, c->watch->directory))
-			deliver(c, telling.line, telling.length);
+	}
+	for (struct control_client *c = control->clients; c; c = c->next) {
+		if (!may_know(c, event) || c->watch->directory < 0 ||
+		    !make_line(&telling, c->watch->directory))
+			continue;
+		told = true;
+		deliver(c, telling.line, telling.length);
+	}
+	return told;
 }
 
 static void tell_lost(struct control_client *client)

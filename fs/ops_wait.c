@@ -197,6 +197,15 @@ static bool op_ioctl(struct worker *worker, const struct fuse_in_header *in,
 	return true;
 }
 
+bool ops_wait_postpone(void *worker, const void *request, size_t length)
+{
+	const struct fuse_in_header *in = request;
+	const struct fuse_write_in *arg = (const void *)(in + 1);
+
+	(void)worker;
+	return in->opcode == FUSE_WRITE && length >= sizeof *in + sizeof *arg && arg->fh;
+}
+
 bool ops_wait(struct worker *worker, const struct fuse_in_header *in, const void *arg, size_t room)
 {
 	const struct fuse_interrupt_in *interrupt = arg;

@@ -14,6 +14,9 @@ struct fuse_in_header;
  * header, `room` bytes. */
 bool ops_wait(struct worker *worker, const struct fuse_in_header *in, const void *arg, size_t room);
 
+/* Changes wait until everybody who waited stands in line again. */
+bool ops_wait_postpone(void *worker, const void *request, size_t length);
+
 /* For core_listener; context is the worker. */
 void ops_waited(void *context, const struct core_waited *waited);
 void ops_poll_changed(void *context, uint64_t poll);

@@ -178,6 +178,19 @@ static enum supervisor_state end(struct supervisor *s)
 
 /* --- unmounted by somebody else --- */
 
+/* Nobody can use it any more, but a persistent store is owed what a worker that died knew. */
+static enum supervisor_state unmounted(struct supervisor *s)
+{
+	if (s->ended_cleanly || s->saving || !s->ever_ready ||
+	    !(s->shared->config.flags & HANDOVER_STORE) || supervisor_silence_control(s))
+		return end(s);
+	log_info("%s; another one saves what it knew", s->last_end);
+	s->saving = true;
+	s->limit_at = 0;
+	start(s);
+	return STATE_LINGERING;
+}
+
 /* A socket outside the mount (rootless) does not pin it. */
 static bool control_pins_mount(const struct supervisor *s)
 {
@@ -189,9 +202,9 @@ static enum supervisor_state linger(struct supervisor *s)
 {
 	s->limit_at = 0;
 	if (mount_is_gone(&s->mount))
-		return end(s);
+		return unmounted(s);
 	if (control_pins_mount(s) && supervisor_silence_control(s))
-		return STATE_ENDED;
+		return unmounted(s);
 	log_info("%s: unmounted here, still in use elsewhere", s->mount.point);
 	start(s);
 	return STATE_LINGERING;
@@ -226,7 +239,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_READY] = offer,
 		[EVENT_DIED] = restart,
 		[EVENT_FATAL] = give_up,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
@@ -235,7 +248,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_OFFERED] = serve,
 		[EVENT_DIED] = restart,
 		[EVENT_FATAL] = give_up,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
@@ -243,7 +256,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 	[STATE_SERVING] = {
 		[EVENT_DIED] = restart,
 		[EVENT_FATAL] = give_up,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
@@ -251,14 +264,14 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 	[STATE_LEAVING] = {
 		[EVENT_DIED] = linger,
 		[EVENT_FATAL] = end,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = stop_worker,
 		[EVENT_LIMIT] = kill_leaving,
 	},
 	[STATE_LINGERING] = {
 		[EVENT_DIED] = restart,
 		[EVENT_FATAL] = end,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = stop_worker,
 		[EVENT_RESTART] = start,
 	},
@@ -273,7 +286,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 	[STATE_STOPPING] = {
 		[EVENT_DIED] = end,
 		[EVENT_FATAL] = end,
-		[EVENT_UNMOUNTED] = end,
+		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = kill_worker,
 		[EVENT_LIMIT] = kill_worker,
 	},

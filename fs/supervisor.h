@@ -71,6 +71,8 @@ struct supervisor {
 	enum supervisor_state state;
 	pid_t worker, binder, unmounter; /* 0: none */
 	bool started, worker_ready, ever_ready;
+	bool ended_cleanly; /* the last worker that ended */
+	bool saving;        /* a worker runs only to save what another one left */
 	unsigned failures;  /* workers in a row that ended before READY */
 	char last_end[256]; /* how the last worker ended */
 	uint64_t ready_at;  /* CLOCK_MONOTONIC, as the deadlines below (0: none) */

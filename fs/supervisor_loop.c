@@ -101,6 +101,8 @@ static void child_ended(struct supervisor *s, pid_t pid, int status)
 
 		supervisor_receive(s); /* what it said before it died */
 		supervisor_worker_ended(s, status);
+		s->ended_cleanly =
+		    WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_UNMOUNTED;
 		event = classify(s, status);
 		supervisor_dispatch(s, event);
 	} else if (pid == s->binder) {

@@ -25,8 +25,10 @@ struct transport {
 	struct spin spin;
 	uint64_t init_unique;
 	bool in_init;
-	bool swallow;  /* INIT was answered by a former worker */
-	bool resuming; /* the kernel is sending again what a former worker left */
+	bool swallow;    /* INIT was answered by a former worker */
+	bool resuming;   /* the kernel is sending again what a former worker left */
+	void *postponed; /* a request of these, until then; or NULL */
+	size_t postponed_length;
 };
 
 static struct fuse_in_header *header_of(struct transport *t)
@@ -103,7 +105,7 @@ static void process(struct transport *t, void *bytes, size_t length, bool resent
 	struct fuse_buf buffer = {.mem = bytes, .size = length};
 
 	t->hooks.begin(t->hooks.context, header->unique & ~KERNEL_UNIQUE_RESEND,
-		       resent || (header->unique & KERNEL_UNIQUE_RESEND), header->uid);
+		       resent || (header->unique & KERNEL_UNIQUE_RESEND), header->uid, header->pid);
 	if (!t->hooks.raw(t->hooks.context, bytes, length))
 		fuse_session_process_buf(t->session, &buffer);
 	/* From here on nobody needs to look at it again. */
@@ -134,8 +136,31 @@ static void first_init(struct transport *t, size_t length)
 
 static void resumed(struct transport *t)
 {
+	void *request = t->postponed;
+
 	t->resuming = false;
+	t->postponed = NULL;
 	t->hooks.resumed(t->hooks.context);
+	if (request)
+		process(t, request, t->postponed_length, true);
+	free(request);
+}
+
+/* A worker dies with one request in its hands, so there is at most one to put by. */
+static bool postpone(struct transport *t, size_t length)
+{
+	const void *request = t->area->request;
+
+	if (!t->resuming || t->postponed || !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) ||
+	    !t->hooks.postpone(t->hooks.context, request, length))
+		return false;
+	t->postponed = malloc(length);
+	if (!t->postponed)
+		return false;
+	memcpy(t->postponed, request, length);
+	t->postponed_length = length;
+	*(volatile uint32_t *)&header_of(t)->len = 0;
+	return true;
 }
 
 /* What is sent again stands at the head of the queue; only these can come before it. */
@@ -166,6 +191,8 @@ static bool serve_one(struct transport *t)
 	if (t->resuming && !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
+	if (postpone(t, (size_t)length))
+		return true;
 	if (header_of(t)->opcode == FUSE_INIT)
 		first_init(t, (size_t)length);
 	else

@@ -31,7 +31,9 @@ struct transport_hooks {
 	/* Before libfuse sees the first INIT: decide the mode. False: cannot go on. */
 	bool (*decide)(void *context, bool offered);
 	bool (*passthrough)(void *context);
-	void (*begin)(void *context, uint64_t unique, bool resent, uint32_t uid);
+	void (*begin)(void *context, uint64_t unique, bool resent, uint32_t uid, uint32_t pid);
+	/* A request sent again that must not be carried out before all of them have been taken. */
+	bool (*postpone)(void *context, const void *request, size_t length);
 	/* A request libfuse may not know: true if it was answered (through transport_answer()). */
 	bool (*raw)(void *context, const void *request, size_t length);
 	void (*answered_init)(void *context);

@@ -89,12 +89,11 @@ static bool decide_mode(void *context, bool offered)
 
 /* --- core --- */
 
-static void object_event(void *context, const struct core_event *event)
+static bool object_event(void *context, const struct core_event *event)
 {
 	struct worker *worker = context;
 
-	if (worker->control)
-		control_event(worker->control, event);
+	return worker->control && control_event(worker->control, event);
 }
 
 static void core_ready(struct loop_source *source, uint32_t events)
@@ -210,12 +209,12 @@ static bool mode_is_passthrough(void *context)
 	return ((struct worker *)context)->passthrough;
 }
 
-static void begin_request(void *context, uint64_t unique, bool resent, uint32_t uid)
+static void begin_request(void *context, uint64_t unique, bool resent, uint32_t uid, uint32_t pid)
 {
 	struct core *core = ((struct worker *)context)->core;
 
 	core_request(core, unique, resent);
-	core_request_uid(core, uid);
+	core_request_from(core, uid, (pid_t)pid);
 }
 
 static void answered_init(void *context)
@@ -310,6 +309,7 @@ static int serve(struct worker *worker)
 	    .decide = decide_mode,
 	    .passthrough = mode_is_passthrough,
 	    .begin = begin_request,
+	    .postpone = ops_wait_postpone,
 	    .raw = ops_raw,
 	    .answered_init = answered_init,
 	    .resumed = resumed,

@@ -9,9 +9,11 @@ GOAL_TARGET = "passthrough"
 
 FREE = "free"
 PINNED = "pinned"
+APART = "apart"
 PLACEMENTS = {
     FREE: "client and daemon run on any CPU",
     PINNED: "client and daemon (all its processes and threads) on one and the same CPU",
+    APART: "two processes that wait for each other on a CPU each, the daemon on any",
 }
 
 MS = 1e6  # nanoseconds
@@ -51,6 +53,7 @@ class Measure:
 
 
 BOTH = (FREE, PINNED)
+THREE = (FREE, PINNED, APART)
 TIME, RATE = "time", "rate"
 
 MEASURES = (
@@ -71,9 +74,9 @@ MEASURES = (
 
 # Processes that wait for each other: beside a pipe, and a futex in shared memory.
 WAITS = (
-    Measure("wake", "wake", "set → a waiting process is awake", TIME, BOTH, base=WAIT_BASE),
-    Measure("ping_pong", "ping_pong", "round trip of two processes, two events", TIME, BOTH,
-            Goal(1 / 2, "≤ 2× slower", placements=BOTH), WAIT_BASE),
+    Measure("wake", "wake", "set → a waiting process is awake", TIME, THREE, base=WAIT_BASE),
+    Measure("ping_pong", "ping_pong", "round trip of two processes, two events", TIME, THREE,
+            Goal(1 / 2, "≤ 2× slower", placements=THREE), WAIT_BASE),
     Measure("take_release", "semaphore", "semaphore, uncontended: take + release", TIME, BOTH,
             base=WAIT_BASE),
     Measure("round_trip", "semaphore", "… one FUSE round trip (statx)", TIME, BOTH, base=None),
@@ -114,13 +117,13 @@ def keys_of(run):
     return [m for m in (*MEASURES, *WAITS) if m.run == run]
 
 
-def runs_pinned(run):
-    return any(PINNED in m.placements for m in keys_of(run))
+def placements_of(run):
+    return [p for p in PLACEMENTS if any(p in m.placements for m in keys_of(run))]
 
 
 def rows(measures=MEASURES):
     """Every (measure, placement) of a table, free placement first."""
-    for placement in (FREE, PINNED):
+    for placement in PLACEMENTS:
         for measure in measures:
             if placement in measure.placements:
                 yield measure, placement

@@ -1,7 +1,7 @@
 """Results for people: the table on the terminal, and the one for the README."""
 
-from bench_measures import (BASE, FREE, GOAL_TARGET, MEASURES, MS, NAMES, PINNED, PLACEMENTS, RATE,
-                            STALL, WAITS, rows)
+from bench_measures import (BASE, FREE, GOAL_TARGET, MEASURES, MS, NAMES, PINNED, PLACEMENTS,
+                            RATE, STALL, WAITS, rows)
 
 
 def amount(measure, value):
@@ -67,7 +67,7 @@ def body(results, targets, measures):
         if not any(results.of(placement, measure.key, t.name) for t in targets):
             continue
         goal = measure.goal_in(placement)
-        title = measure.title + (", pinned" if placement == PINNED else "")
+        title = measure.title + ("" if placement == FREE else f", {placement}")
         yield [title, *(cell(results, measure, placement, t.name) for t in targets),
                goal.text if goal else "", results.verdict(measure, placement)]
 
@@ -84,12 +84,13 @@ def header(targets):
 def notes(results, targets, facts):
     yield (f"Linux {facts['kernel']}, {facts['cpus']} CPUs ({facts['cpu_model']}), "
            f"{facts['date']}; median of {facts['rounds']} rounds, targets interleaved in each.")
-    yield f"free: {PLACEMENTS[FREE]}. pinned: {PLACEMENTS[PINNED]}."
+    yield " ".join(f"{name}: {what}." for name, what in PLACEMENTS.items())
     yield (f"Ratios are to the first column in the same run; goals are for {GOAL_TARGET}. "
            f"First touch: {facts['touch_bytes'] >> 20} MiB in 4 KiB steps.")
     yield from zeroing_note(results)
     yield (f"Longest stall: of a caller that opens, maps, touches and closes in a loop, over "
            f"{facts['kills_per_round']} kills of the worker a round; median of the rounds.")
+    yield from requests_note(results)
     yield from names_note(results, facts)
     for target in targets:
         if target.reason:
@@ -112,6 +113,19 @@ def zeroing_note(results):
     if store and touch:
         yield (f"New pages are zeroed by the kernel: at the {store / 1e9:.1f} GB/s this machine "
                f"stores with, first touch can at most be {three_digits(store / touch)}× faster.")
+
+
+def requests_note(results):
+    """What is left of a round trip of processes when the kernel's part is taken away."""
+    parts = []
+    for placement in (FREE, PINNED):
+        trip = results.median(placement, "round_trip", GOAL_TARGET)
+        pair = results.median(placement, "ping_pong", GOAL_TARGET)
+        if trip and pair:
+            parts.append(f"{three_digits(pair / trip)} {placement}")
+    if parts:
+        yield ("A round trip of two processes is four requests, two writes and two reads; measured "
+               f"in FUSE round trips: {', '.join(parts)}.")
 
 
 def names_note(results, facts):

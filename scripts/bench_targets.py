@@ -248,9 +248,11 @@ def memfd_bytes(pid, name):
 
 
 def slab_bytes():
-    """What the kernel keeps of names and inodes, of everybody's."""
-    with open("/proc/meminfo", encoding="ascii") as info:
-        return next(int(line.split()[1]) << 10 for line in info if line.startswith("Slab:"))
+    """What the kernel keeps in small objects, of everybody's: those in use, not their pages,
+    which the names of two file systems share."""
+    with open("/proc/slabinfo", encoding="ascii") as info:
+        rows = [line.split() for line in info if not line.startswith(("#", "slabinfo"))]
+    return sum(int(active) * int(size) for _, active, _, size, *_ in rows)
 
 
 def cpu_ns(pids):

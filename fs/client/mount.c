@@ -31,6 +31,17 @@ static int open_point(const struct mount_line *line)
 	return steal_fd(&fd);
 }
 
+/* The kernel knows the root by heart: only who asks for news learns that nobody answers. */
+static int check_alive(int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 &&
+	    errno == ENOTCONN)
+		return -ENOTCONN;
+	return 0;
+}
+
 static char *find_socket(const struct mount_lines *lines, const struct mount_line *mount)
 {
 	char *path = NULL;
@@ -57,9 +68,10 @@ static int make_mount(const struct mount_lines *lines, const struct mount_line *
 {
 	AUTO_CLOSE int fd = open_point(line);
 	struct mapping_mount *mount;
+	int rc = fd < 0 ? fd : check_alive(fd);
 
-	if (fd < 0)
-		return mapping_fail_errno(error, -fd, line->point);
+	if (rc)
+		return mapping_fail_errno(error, -rc, line->point);
 	mount = calloc(1, sizeof *mount);
 	if (mount)
 		mount->path = strdup(line->point);

@@ -238,7 +238,7 @@ static int check_belongs(const struct mapctl *mapctl, enum mapping_type type)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 		if (mapctl->values[rules[i].option] && !(rules[i].types & 1U << type))
-			return mapctl_usage(mapctl, "--%s is for %s, not for a %s",
+			return mapctl_usage(mapctl, "--%s is for %s, not for type %s",
 					    attribute_options[rules[i].option].name, rules[i].text,
 					    mapping_type_name(type));
 	return EXIT_OK;

@@ -19,6 +19,7 @@ struct bench_options {
 	unsigned kills; /* stall: how often the worker is killed */
 	const char *by; /* wake, ping_pong, crowd, semaphore: by what; NULL: the mount's objects */
 	uint64_t count; /* of waiters or names; 0: the measure's own */
+	int peer_cpu;   /* wake, ping_pong: where the other process runs; -1: anywhere */
 	uint64_t directories; /* that the names are spread over; 1 or more */
 };
 
@@ -70,6 +71,9 @@ typedef int (*bench_op)(void *arg);
 /* Runs op in batches of a millisecond or more for `seconds`, after a warm-up, and says what one
  * call took: the median over the batches. */
 int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op);
+
+/* This thread, and what it starts, runs on that CPU only. */
+int bench_pin(int cpu);
 
 /* Sorts the values. */
 double bench_median(double *values, size_t count);

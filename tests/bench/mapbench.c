@@ -3,7 +3,6 @@
 #include "tests/bench/bench.h"
 
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,18 +54,10 @@ static void usage(FILE *out)
 		"  --count=N    number of waiters or names instead of the measure's own\n"
 		"  --directories=N  populate, lookup: spread the names over so many (default 1)\n"
 		"  --cpu=N      run on this CPU only\n"
+		"  --peer-cpu=N wake, ping_pong: the other process on this one\n"
 		"measures:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
 		fprintf(out, "  %-14s %s\n", measures[i].name, measures[i].what);
-}
-
-static int pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	return neg_errno(sched_setaffinity(0, sizeof(set), &set));
 }
 
 static int parse(int argc, char **argv, struct bench_options *options)
@@ -76,6 +67,7 @@ static int parse(int argc, char **argv, struct bench_options *options)
 	    {"size", required_argument, NULL, 'b'},
 	    {"kills", required_argument, NULL, 'k'},
 	    {"cpu", required_argument, NULL, 'c'},
+	    {"peer-cpu", required_argument, NULL, 'p'},
 	    {"by", required_argument, NULL, 'y'},
 	    {"count", required_argument, NULL, 'n'},
 	    {"directories", required_argument, NULL, 'd'},
@@ -97,10 +89,12 @@ static int parse(int argc, char **argv, struct bench_options *options)
 			options->count = strtoull(optarg, NULL, 0);
 		else if (option == 'd')
 			options->directories = strtoull(optarg, NULL, 0);
+		else if (option == 'p')
+			options->peer_cpu = atoi(optarg);
 		else if (option == 'h' || option == '?')
 			return option == 'h' ? 1 : -EINVAL;
-		else if (pin(atoi(optarg)) < 0)
-			return -errno;
+		else if (bench_pin(atoi(optarg)) < 0)
+			return -EINVAL;
 	}
 	return argc - optind == 2 && options->seconds > 0 && options->directories ? 0 : -EINVAL;
 }
@@ -123,7 +117,7 @@ static const struct measure *find(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct bench_options options = {.seconds = 0.3, .directories = 1};
+	struct bench_options options = {.seconds = 0.3, .directories = 1, .peer_cpu = -1};
 	struct bench_result result = {0};
 	const struct measure *measure;
 	int rc = parse(argc, argv, &options);

@@ -2,6 +2,7 @@
 #include "tests/bench/bench.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -74,6 +75,15 @@ int bench_loop(bench_op op, void *arg, double seconds, double *ns_per_op)
 	} while ((double)(now - begin) < seconds * NS_PER_S && count < BATCHES_MAX);
 	*ns_per_op = bench_median(times, count);
 	return 0;
+}
+
+int bench_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	return neg_errno(sched_setaffinity(0, sizeof(set), &set));
 }
 
 double bench_median(double *values, size_t count)

@@ -28,53 +28,52 @@ struct pair {
 	struct channel there, back;
 };
 
-static void run_waiter(struct waker *waker)
+static void run_waiter(void *arg)
 {
+	struct waker *waker = arg;
+
 	while (waker->channel.type->receive(&waker->channel) >= 0)
 		*waker->woken_at = clock_ns(CLOCK_MONOTONIC);
 }
 
-static void run_echo(struct pair *pair)
+static void run_echo(void *arg)
 {
+	struct pair *pair = arg;
+
 	while (pair->there.type->receive(&pair->there) >= 0)
 		if (pair->back.type->send(&pair->back) < 0)
 			break;
 }
 
-static pid_t start(void (*run)(void *arg), void *arg)
+/* Whoever waits for it would do so for ever. */
+static void on_end(int sig)
 {
-	pid_t parent = getpid();
-	pid_t pid = fork();
+	static const char message[] = "mapbench: the other process has ended\n";
 
+	(void)sig;
+	_exit(write(STDERR_FILENO, message, sizeof message - 1) < 0 ? 2 : 1);
+}
+
+static pid_t start(const struct bench_options *options, void (*run)(void *arg), void *arg)
+{
+	pid_t parent = getpid(), pid;
+
+	signal(SIGCHLD, on_end);
+	pid = fork();
 	if (pid)
 		return pid < 0 ? -errno : pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
+	if (getppid() == parent && (options->peer_cpu < 0 || bench_pin(options->peer_cpu) == 0))
 		run(arg);
 	_exit(1);
 }
 
-/* False: it had ended by itself, which it does only where something failed. */
-static bool stop(pid_t pid)
+static void stop(pid_t pid)
 {
-	bool alive = waitpid(pid, NULL, WNOHANG) == 0;
-
-	if (!alive)
-		return false;
+	signal(SIGCHLD, SIG_DFL);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return true;
-}
-
-static void waiter_main(void *arg)
-{
-	run_waiter(arg);
-}
-
-static void echo_main(void *arg)
-{
-	run_echo(arg);
 }
 
 /* --- wake --- */
@@ -138,10 +137,10 @@ int bench_wake(const struct bench_options *options, struct bench_result *result)
 		return rc;
 	waker.woken_at =
 	    mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	waker.pid = waker.woken_at == MAP_FAILED ? -errno : start(waiter_main, &waker);
+	waker.pid = waker.woken_at == MAP_FAILED ? -errno : start(options, run_waiter, &waker);
 	rc = waker.pid < 0 ? waker.pid : wake_repeatedly(&waker, options->seconds, &ns);
-	if (waker.pid > 0 && !stop(waker.pid) && rc == 0)
-		rc = -ECHILD;
+	if (waker.pid > 0)
+		stop(waker.pid);
 	channel_close(&waker.channel);
 	if (rc == 0)
 		bench_add(result, "wake", ns);
@@ -162,11 +161,11 @@ static int time_pair(struct pair *pair, const struct bench_options *options,
 		     struct bench_result *result)
 {
 	double ns;
-	pid_t pid = start(echo_main, pair);
+	pid_t pid = start(options, run_echo, pair);
 	int rc = pid < 0 ? pid : bench_loop(op_there_and_back, pair, options->seconds, &ns);
 
-	if (pid > 0 && !stop(pid) && rc == 0)
-		rc = -ECHILD;
+	if (pid > 0)
+		stop(pid);
 	if (rc == 0)
 		bench_add(result, "ping_pong", ns);
 	return rc;

@@ -393,15 +393,15 @@ static void many_users_of_one_name(void **state)
 {
 	struct sys *sys = *state;
 	struct race *race = mmap(NULL, sizeof *race, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pids[4];
+	pid_t pids[2];
 
 	sys_mount(sys, "size=64m,lifetime=handle");
 	race->path = sys_path(sys, "x");
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
 		pids[i] = sys_fork(sys, open_and_close, race);
-	WAIT_UNTIL(30, race->opened > 3000 && race->made > 100);
+	WAIT_UNTIL(30, race->opened > 2000 && race->made > 50);
 	sys_kill_worker(sys);
-	WAIT_UNTIL(30, race->opened > 6000);
+	WAIT_UNTIL(30, race->opened > 4000);
 	race->stop = true;
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
 		assert_int_equal(sys_wait(sys, pids[i]), 0);

@@ -179,8 +179,9 @@ static void plain_writes_stop_at_the_limit(void **state)
 			assert_int_equal(pwrite(fd, "in", 2, MIB - 2), 2); /* what is there stays */
 		refused((int)pwrite(fd, "x", 1, MIB), ENOSPC);
 		assert_int_equal(unlink(sys_path(sys, "d/f")), 0);
+		close(steal_fd(&fd));
+		WAIT_UNTIL(5, charged(sys, "d") == 0);
 	}
-	WAIT_UNTIL(5, charged(sys, "d") == 0);
 	assert_int_equal(sys_shell(sys, "cat /dev/zero >%s/d/cat", sys->mnt), 1);
 	assert_non_null(strstr(sys->output, "No space left"));
 	assert_int_equal(size_of(sys_path(sys, "d/cat")), MIB);
@@ -469,6 +470,33 @@ static void a_container_sees_its_limit(void **state)
 	assert_int_equal(charged(sys, "given"), MIB + 512 * KIB);
 }
 
+/* Who is called root in a container, or may not administer the machine, is not the one who may. */
+static void a_containers_root_does_not_lift_it(void **state)
+{
+	static const char attempt[] = "cd %s; test $(id -u) = 0; "
+				      "! setfattr -x user.mapping.limit . 2>/dev/null; "
+				      "! setfattr -n user.mapping.limit -v 1g . 2>/dev/null; "
+				      "mkdir sub; setfattr -n user.mapping.limit -v 64k sub; "
+				      "setfattr -x user.mapping.limit sub; rmdir sub; echo tried";
+	struct sys *sys = *state;
+	char script[512];
+
+	if (geteuid() != 0)
+		sys_skip("not root");
+	sys_mount(sys, "size=64m");
+	make_limited(sys, "given", "2m");
+	snprintf(script, sizeof script, attempt, "/shm");
+	assert_int_equal(sys_shell(sys, BWRAP "--bind %s/given /shm sh -ec '%s'", sys->mnt, script),
+			 0);
+	assert_non_null(strstr(sys->output, "tried"));
+	snprintf(script, sizeof script, attempt, sys_path(sys, "given"));
+	assert_int_equal(sys_shell(sys, "setpriv --bounding-set -sys_admin sh -ec '%s'", script),
+			 0);
+	assert_non_null(strstr(sys->output, "tried"));
+	assert_int_equal(number_xattr(sys_path(sys, "given"), "user.mapping.limit"), 2 * MIB);
+	assert_int_equal(set_limit(sys_path(sys, "given"), "3m"), 0);
+}
+
 static void mapctl_says_why(void **state)
 {
 	const char *bin = getenv("MAPPINGFS_BIN");
@@ -542,6 +570,7 @@ static const struct CMUnitTest tests[] = {
     SYS_TEST_BOTH_MODES(huge_pages_change_nothing),
     SYS_TEST_BOTH_MODES(owners_while_it_is_empty),
     SYS_TEST_BOTH_MODES(a_container_sees_its_limit),
+    SYS_TEST_BOTH_MODES(a_containers_root_does_not_lift_it),
     SYS_TEST_BOTH_MODES(mapctl_says_why),
     SYS_TEST_BOTH_MODES(a_store_keeps_its_limits),
 };

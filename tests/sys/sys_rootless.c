@@ -157,6 +157,31 @@ static void user_binds_a_file(void **state)
 	assert_string_equal(sys->output, "33333333");
 }
 
+static void user_waits(void **state)
+{
+	struct sys *sys = *state;
+	int output;
+	char text[32] = "";
+
+	user_mounts(sys, "size=32m");
+	USER_DOES(sys, "mapctl --mount %s create event --type event", sys->mnt);
+	USER_DOES(sys, "mapctl --mount %s create semaphore --type semaphore --initial 1 --max 2",
+		  sys->mnt);
+	pid_t pid = sys_start(sys, NULL, &output, "%s cat %s/event", as_user, sys->mnt);
+	USER_DOES(sys, "mapctl --mount %s wait semaphore", sys->mnt);
+	assert_int_equal(
+	    sys_shell(sys, "%s mapctl --mount %s wait --timeout 0.05 semaphore", as_user, sys->mnt),
+	    3);
+	kill_worker(sys);
+	USER_DOES(sys, "mapctl --mount %s signal event set", sys->mnt);
+	assert_int_equal(sys_wait(sys, pid), 0);
+	assert_int_equal(read(output, text, sizeof text - 1), 9);
+	assert_string_equal(text, "signaled\n");
+	close(output);
+	USER_DOES(sys, "mapctl --mount %s signal semaphore release 2", sys->mnt);
+	USER_DOES(sys, "mapctl --mount %s wait --all semaphore", sys->mnt);
+}
+
 static void others_are_kept_out(void **state)
 {
 	struct sys *sys = *state;
@@ -188,7 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    SYS_TEST_CACHED(user_shares_pages),      SYS_TEST_CACHED(user_uses_files),
 	    SYS_TEST_CACHED(user_binds_a_file),      SYS_TEST_CACHED(others_are_kept_out),
-	    SYS_TEST_CACHED(passthrough_is_refused),
+	    SYS_TEST_CACHED(passthrough_is_refused), SYS_TEST_CACHED(user_waits),
 	};
 
 	return sys_run_tests("rootless", tests);

@@ -275,12 +275,11 @@ static void rename_and_directories(void **state)
 {
 	struct sys *sys = *state;
 	sys_mount(sys, NULL);
-	const char *dir = sys_path(sys, "dir");
-
-	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(mkdir(sys_path(sys, "dir"), 0755), 0);
 	FOR_EACH_TYPE(type)
 	{
 		const char *path = typed_make(sys, "x", usual(type));
+		const char *dir = sys_path(sys, "dir");
 		assert_int_equal(rename(path, dir), -1);
 		assert_int_equal(errno, EISDIR);
 		assert_int_equal(rename(dir, path), -1);

@@ -131,7 +131,7 @@ static void nor_when_workers_die(void **state)
 
 	assert_int_equal(mkdir(sys_path(sys, "dir"), 0755), 0);
 	pid_t pid = sys_fork(sys, observe, o);
-	sys_start_killer(sys, 5, 20);
+	sys_start_killer(sys, TEST_SANITIZED ? 40 : 5, TEST_SANITIZED ? 80 : 20);
 	make_and_remove(sys, o, CREATIONS / 2);
 	unsigned kills = sys_stop_killer(sys);
 	o->stop = 1;

@@ -253,7 +253,7 @@ static void nonblocking_waits_meet_kills(void **state)
 	const char *path = make_semaphore(sys, "s", 0, 1000000);
 	AUTO_CLOSE int fd = open_object(path, O_RDWR | O_NONBLOCK);
 
-	sys_start_killer(sys, 1, 6);
+	sys_start_killer(sys, TEST_SANITIZED ? 40 : 2, TEST_SANITIZED ? 80 : 8);
 	uint64_t end = sys_deadline(4);
 	while (clock_ns(CLOCK_MONOTONIC) < end) {
 		assert_int_equal(words(fd, "release 2\nrelease\n"), 18);

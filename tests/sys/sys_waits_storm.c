@@ -10,6 +10,8 @@
 #include "tests/sys/waitables.h"
 
 enum { KILLS = TEST_SANITIZED ? 40 : 200, WORKERS = 6, MAX_TOKENS = 1 << 30 };
+/* A worker needs some time to get to work, with sanitizers a long one. */
+enum { SOONEST_MS = TEST_SANITIZED ? 40 : 4, LATEST_MS = TEST_SANITIZED ? 80 : 15 };
 enum { AUTO = 0, SET = WIRE_SIGNALED, ALL = WIRE_WAIT_ALL };
 
 /* Shared by the processes of a storm. */
@@ -50,7 +52,7 @@ static unsigned rage(struct storm *storm, const pid_t *pids, unsigned count)
 {
 	uint64_t rounds = 0, since = sys_deadline(20);
 
-	sys_start_killer(storm->sys, 4, 15);
+	sys_start_killer(storm->sys, SOONEST_MS, LATEST_MS);
 	while (all_alive(pids, count) && sys_status_number(storm->sys, "restarts") < KILLS) {
 		usleep(20000);
 		if (storm->rounds != rounds)
@@ -294,7 +296,7 @@ static void owners_die(void **state)
 
 	for (unsigned i = 0; i < WORKERS; i++)
 		pids[i] = sys_fork(sys, hold_until_killed, storm);
-	sys_start_killer(sys, 4, 15);
+	sys_start_killer(sys, SOONEST_MS, LATEST_MS);
 	uint64_t rounds = 0, since = sys_deadline(20);
 	while (sys_status_number(sys, "restarts") < KILLS && all_alive(pids, WORKERS)) {
 		int inside = storm->inside;

@@ -41,6 +41,7 @@ int control_setup(void **state);
 int control_teardown(void **state); /* fails if descriptors are left open */
 #define CONTROL_TEST(name) cmocka_unit_test_setup_teardown(name, control_setup, control_teardown)
 
+struct control *control_under_test(void);
 size_t count_fds(void);
 int open_object(int flags);
 

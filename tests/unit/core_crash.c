@@ -16,6 +16,7 @@
 
 #define WATCHED_SLOTS    24
 #define WATCHED_ACCOUNTS 8
+#define WATCHED_HANDLES  8
 #define MAX_POINTS       4000
 #define STEP_LIMIT       400000 /* instructions between two system calls */
 
@@ -57,6 +58,8 @@ struct look {
 	char places[WATCHED_SLOTS * sizeof(struct slot_place)];
 	uint32_t accounts_high;
 	char accounts[WATCHED_ACCOUNTS * sizeof(struct account)];
+	uint32_t handles_high;
+	char handles[WATCHED_HANDLES * sizeof(struct wait_handle)];
 };
 
 static size_t slots_at(void)
@@ -69,10 +72,14 @@ static size_t places_at(void)
 	return slots_at() + STATE_MAX_SLOTS * sizeof(struct slot);
 }
 
+static size_t handles_at(void)
+{
+	return places_at() + 2 * STATE_MAX_SLOTS * sizeof(struct slot_place);
+}
+
 static size_t accounts_at(void)
 {
-	return places_at() + 2 * STATE_MAX_SLOTS * sizeof(struct slot_place) +
-	       STATE_HANDLES * sizeof(struct wait_handle);
+	return handles_at() + STATE_HANDLES * sizeof(struct wait_handle);
 }
 
 static size_t area_size(void)
@@ -90,6 +97,8 @@ static void take_look(const struct tracee *t, struct look *look)
 	memcpy(look->places, t->area + places_at(), sizeof look->places);
 	look->accounts_high = h->accounts_high;
 	memcpy(look->accounts, t->area + accounts_at(), sizeof look->accounts);
+	look->handles_high = h->handles_high;
+	memcpy(look->handles, t->area + handles_at(), sizeof look->handles);
 }
 
 static bool changed(const struct tracee *t, struct look *look)

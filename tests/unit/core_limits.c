@@ -15,9 +15,9 @@ int unlimit_as(struct fixture *f, uint64_t node, uid_t uid)
 	int rc;
 
 	begin_request(f);
-	core_request_uid(f->core, uid);
+	core_request_from(f->core, uid, 0);
 	rc = core_removexattr(f->core, node, "user.mapping.limit");
-	core_request_uid(f->core, 0);
+	core_request_from(f->core, 0, 0);
 	return rc;
 }
 

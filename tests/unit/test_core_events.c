@@ -8,7 +8,8 @@
 #define SIZE (4 * PAGE_BYTES)
 
 static char told[8192];
-static int directory; /* what paths are relative to; -1: the root */
+static bool nobody_cares; /* of what is told */
+static int directory;     /* what paths are relative to; -1: the root */
 
 static const char *path_of(struct core *core, const struct core_event *event,
 			   const struct core_event_name *name, char *room)
@@ -16,7 +17,7 @@ static const char *path_of(struct core *core, const struct core_event *event,
 	return core_event_path(core, event, name, directory, room, PATH_MAX) < 0 ? "-" : room;
 }
 
-static void tell(void *context, const struct core_event *event)
+static bool tell(void *context, const struct core_event *event)
 {
 	static const char *const kinds[] = {"created", "linked",  "renamed", "opened",
 					    "last",    "flushed", "failed",  "removed"};
@@ -43,12 +44,14 @@ static void tell(void *context, const struct core_event *event)
 	snprintf(told + used, sizeof told - used, "\n");
 	if (event->time + 60000000000ULL < clock_ns(CLOCK_REALTIME))
 		fail_msg("an old event");
+	return !nobody_cares;
 }
 
 static void begin(struct fixture *f)
 {
 	told[0] = '\0';
 	directory = -1;
+	nobody_cares = false;
 	f->config.listener.event = tell;
 	fixture_restart(f);
 	core_observe(f->core, true);
@@ -350,6 +353,29 @@ static void without_watches(void **state)
 	assert_told("last a\n"); /* what the kernel forgets has no view */
 }
 
+/* A user's watcher costs the others' objects nothing but the question. */
+static void what_nobody_cares_for(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node;
+
+	begin(f);
+	nobody_cares = true;
+	node = create_open(f, ROOT, "a");
+	assert_int_equal(count_watches(f), 0);
+	release_node(f, node);
+	serve(f, 20);
+	assert_told("created a\nopened a\n");
+	/* Somebody else watches who does: what is held is looked at again. */
+	open_node(f, node, O_RDONLY);
+	nobody_cares = false;
+	core_observe(f->core, true);
+	WAIT_FOR(f, !f->core->observing.timer.position, 3000);
+	release_node(f, node);
+	WAIT_TOLD(f, "opened a\nlast a\n");
+	assert_int_equal(count_watches(f), 0);
+}
+
 #define BOTH(test)                                                                                 \
 	{#test, test, fixture_setup, fixture_teardown, NULL},                                      \
 	    {#test " [cached]", test, fixture_setup_cached, fixture_teardown, NULL},               \
@@ -372,6 +398,7 @@ int main(void)
 	    PASSTHROUGH(a_view_is_waited_for),
 	    PASSTHROUGH(what_was_there_before),
 	    PASSTHROUGH(nobody_watches),
+	    PASSTHROUGH(what_nobody_cares_for),
 	    PASSTHROUGH(temporary_objects),
 	    BOTH(flushes),
 	    BOTH(waitables_have_types),

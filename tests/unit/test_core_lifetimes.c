@@ -341,7 +341,7 @@ static void directories_give_it(void **state)
 static int clear(struct fixture *f, uint64_t node, uid_t uid)
 {
 	begin_request(f);
-	core_request_uid(f->core, uid);
+	core_request_from(f->core, uid, 0);
 	return core_removexattr(f->core, node, "user.mapping.lifetime");
 }
 

@@ -239,7 +239,7 @@ static void unnamed_ones_are_charged(void **state)
 	begin_request(f);
 	assert_int_equal(core_tmpfile(f->core, dir, 0644, O_RDWR, &root_caller, &entry, &opened),
 			 0);
-	assert_true(opened.direct);
+	assert_int_equal(opened.direct, f->config.data.attach != NULL);
 	node = entry.node;
 	assert_int_equal(set_size(f, node, PAGES(11)), -ENOSPC);
 	assert_int_equal(set_size(f, node, PAGES(7)), 0);

@@ -203,6 +203,42 @@ static void growth_under_way_is_charged(void **state)
 	assert_int_equal(charged_to(f, top), 20 * MIB);
 }
 
+static void grow_unseen(struct fixture *f, const char *path, uint64_t size)
+{
+	AUTO_CLOSE int tree = openat(f->tree_fd, "tree", O_PATH | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(tree, path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+}
+
+/* A handle from before the limit writes through its backing id. */
+static void unseen_growth_is_charged_late(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t top = limited_dir(f, ROOT, "t", PAGES(10)), a = make_file(f, top, "a"), b;
+
+	grow_unseen(f, "t/a", PAGES(4));
+	assert_int_equal(charged_to(f, top), 0);
+	stat_of(f, a);
+	assert_int_equal(charged_to(f, top), PAGES(4));
+	grow_unseen(f, "t/a", PAGES(9));
+	forget_node(f, a, 1); /* the last chance to see it */
+	assert_int_equal(charged_to(f, top), PAGES(9));
+	b = make_file(f, top, "b");
+	grow_unseen(f, "t/b", PAGES(20));
+	stat_of(f, b);
+	assert_int_equal(charged_to(f, top), PAGES(29));
+	assert_int_equal(available_in(f, top), 0);
+	unlink_name(f, top, "b");
+	grow_unseen(f, "t/a", PAGES(1));
+	forget_node(f, b, 1);
+	assert_int_equal(charged_to(f, top), PAGES(9));
+	a = look_up(f, top, "a"); /* a store that somebody else works in */
+	assert_int_equal(set_size(f, a, PAGES(10)), -ENOSPC);
+	assert_int_equal(set_size(f, a, 0), 0);
+	assert_true(charged_to(f, top) <= PAGES(9));
+}
+
 static void there_can_be_many(void **state)
 {
 	struct fixture *f = *state;
@@ -331,6 +367,7 @@ int main(void)
 	    BOTH(limits_come_and_go_between),
 	    BOTH(orphans_stay_outside),
 	    BOTH(growth_under_way_is_charged),
+	    BOTH(unseen_growth_is_charged_late),
 	    TEST(there_can_be_many),
 	    cmocka_unit_test_setup_teardown(a_store_keeps_limits, store_setup, store_teardown),
 	};

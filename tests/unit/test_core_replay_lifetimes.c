@@ -214,7 +214,7 @@ static void prepare_set_directory(struct fixture *f)
 
 static void act_clear_directory(struct fixture *f)
 {
-	core_request_uid(f->core, 0);
+	core_request_from(f->core, 0, 0);
 	CHECK(core_removexattr(f->core, TARGET, "user.mapping.lifetime") == 0);
 }
 

@@ -1,15 +1,19 @@
 /* kill -9 of the worker at every point of a change, a wait, the end of an owner or of a timer: the
  * requests that wait, and the one in hand, are sent again, and each is answered once. */
+#include "core/wait_internal.h"
 #include "tests/unit/core_crash_steps.h"
 #include "tests/unit/core_waits.h"
 
 #define HANDLE  f->world->nodes[4]
 #define HANDLE2 f->world->nodes[5]
+#define OTHER   f->world->nodes[6] /* TARGET's handle */
+#define WAITING f->world->nodes[7] /* how many stand since prepare(), or BOTH */
 
 #define SIGNALED  GIVEN(WAIT_SIGNALED)
 #define ACQUIRED  GIVEN(WAIT_ACQUIRED)
 #define ABANDONED GIVEN(WAIT_WAS_ABANDONED)
 
+enum { BOTH = 9 };
 enum { FIRST = 100, SECOND = 102, THIRD = 104 }; /* waits that stand since prepare() */
 
 static void opened(struct fixture *f, uint64_t node)
@@ -25,26 +29,48 @@ static void three_wait(struct fixture *f)
 {
 	for (uint64_t unique = FIRST; unique <= THIRD; unique += 2)
 		CHECK(waits_wait(f, NODE, HANDLE2, unique, false) == BLOCKED);
+	WAITING = 3;
+}
+
+/* NODE and TARGET. */
+static int wait_for_both(struct fixture *f, bool all, struct core_waited *waited)
+{
+	struct core_handle_proof proofs[2];
+	const struct core_wait_many many = {
+	    .handles = proofs, .count = 2, .all = all, .deadline = UINT64_MAX};
+
+	CHECK(core_handle_proof(f->core, HANDLE2, &proofs[0]) == 0);
+	CHECK(core_handle_proof(f->core, OTHER, &proofs[1]) == 0);
+	return core_wait_many(f->core, &many, waited);
+}
+
+static int send_again(struct fixture *f, uint64_t unique, struct core_waited *waited)
+{
+	*waited = (struct core_waited){.unique = unique | 1ULL << 63};
+	core_request(f->core, unique, true);
+	return WAITING == BOTH ? wait_for_both(f, true, waited)
+			       : core_wait(f->core, NODE, HANDLE2, true, waited);
 }
 
 /* The kernel sends those again that have no answer, here the last one first; what a former worker
- * granted is answered at once. Writes them to the world as if they had been deferred. */
+ * granted is answered at once. Answers go to the world as if they had been deferred. */
 static void resend(struct fixture *f)
 {
-	uint64_t begun = f->unique;
+	uint64_t count = WAITING == BOTH ? 1 : WAITING;
 
-	for (uint64_t unique = THIRD; unique >= FIRST; unique -= 2) {
-		int rc;
+	if (!f->core->waits->gathering)
+		return;
+	for (uint64_t unique = FIRST + 2 * count; unique > FIRST;) {
+		struct core_waited waited;
 
+		unique -= 2;
 		if (waits_ended(f, unique, NULL))
 			continue;
-		rc = waits_wait(f, NODE, HANDLE2, unique, true);
-		CHECK(rc == BLOCKED || rc >= GIVEN(0));
-		if (rc >= GIVEN(0))
-			f->world->waited[f->world->waited_count++] = (struct core_waited){
-			    .unique = unique, .result = (enum wait_result)(rc - GIVEN(0))};
+		int rc = send_again(f, unique, &waited);
+		CHECK(rc == CORE_DEFERRED || rc == 0);
+		if (rc == 0)
+			f->world->waited[f->world->waited_count++] = waited;
 	}
-	f->unique = begun;
 	core_resumed(f->core);
 }
 
@@ -63,8 +89,11 @@ static void ended(struct fixture *f, int first, int second, int third)
 	CHECK(end_of(f, FIRST) == first);
 	CHECK(end_of(f, SECOND) == second);
 	CHECK(end_of(f, THIRD) == third);
-	for (uint64_t unique = FIRST; unique <= THIRD; unique += 2)
-		CHECK(core_interrupt(f->core, unique) == (end_of(f, unique) == BLOCKED));
+	for (uint64_t unique = FIRST; unique <= THIRD; unique += 2) {
+		bool waits = end_of(f, unique) == BLOCKED;
+
+		CHECK(core_interrupt(f->core, unique) == waits);
+	}
 }
 
 static void given_back(struct fixture *f)
@@ -77,8 +106,13 @@ static void given_back(struct fixture *f)
 	forgotten(f, NODE, 1);
 }
 
+/* A write that is sent again is carried out when all that waits has been taken again. */
 static int say(struct fixture *f, const char *text)
 {
+	if (f->core->waits->gathering) {
+		resend(f);
+		core_request(f->core, CRASH_UNIQUE, true);
+	}
 	return core_signal(f->core, NODE, HANDLE, text, strlen(text), &root_caller);
 }
 
@@ -137,7 +171,7 @@ static void prepare_lonely(struct fixture *f)
 
 static void check_lonely_pulse(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_try(f, NODE, HANDLE) == -EAGAIN);
 	CHECK(waits_wait(f, NODE, HANDLE2, FIRST, false) == BLOCKED);
 	CHECK(core_interrupt(f->core, FIRST));
@@ -191,7 +225,7 @@ static void act_release_lines(struct fixture *f)
 
 static void check_count(struct fixture *f, const char *expected)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_state_is(f, NODE, expected));
 	given_back(f);
 }
@@ -245,7 +279,7 @@ static void prepare_empty(struct fixture *f)
 
 static void check_waits(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_ended(f, CRASH_UNIQUE, NULL) == 0);
 	CHECK(waits_say(f, NODE, HANDLE, "release 3\n") == 10);
 	CHECK(end_of(f, CRASH_UNIQUE) == ACQUIRED);
@@ -302,7 +336,7 @@ static void prepare_owned_alone(struct fixture *f)
 static void check_abandoned_later(struct fixture *f)
 {
 	HANDLE = 0;
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_state_is(f, NODE, "abandoned"));
 	CHECK(waits_try(f, NODE, HANDLE2) == ABANDONED);
 	CHECK(waits_try(f, NODE, HANDLE2) == ACQUIRED);
@@ -359,25 +393,12 @@ static void act_cancel(struct fixture *f)
 
 static void check_cancelled(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_state_is(f, NODE, "unsignaled auto"));
 	given_back(f);
 }
 
 /* --- several --- */
-
-#define OTHER f->world->nodes[6] /* TARGET's handle */
-
-static int wait_for_both(struct fixture *f, bool all, struct core_waited *waited)
-{
-	struct core_handle_proof proofs[2];
-	const struct core_wait_many many = {
-	    .handles = proofs, .count = 2, .all = all, .deadline = UINT64_MAX};
-
-	CHECK(core_handle_proof(f->core, HANDLE2, &proofs[0]) == 0);
-	CHECK(core_handle_proof(f->core, OTHER, &proofs[1]) == 0);
-	return core_wait_many(f->core, &many, waited);
-}
 
 static void prepare_both(struct fixture *f)
 {
@@ -411,7 +432,7 @@ static void both_given_back(struct fixture *f)
 
 static void check_both_taken(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_state_is(f, NODE, "0 of 10"));
 	CHECK(waits_state_is(f, TARGET, "0 of 10"));
 	both_given_back(f);
@@ -425,21 +446,13 @@ static void prepare_both_wait(struct fixture *f)
 	CHECK(waits_try(f, NODE, HANDLE) == ACQUIRED);
 	core_request(f->core, FIRST, false);
 	CHECK(wait_for_both(f, true, &waited) == CORE_DEFERRED);
+	WAITING = BOTH;
 }
 
 static void check_both_let_go(struct fixture *f)
 {
-	struct core_waited waited = {.unique = FIRST | 1ULL << 63};
-
-	if (!waits_ended(f, FIRST, NULL)) {
-		core_request(f->core, FIRST, true);
-		int rc = wait_for_both(f, true, &waited);
-		core_resumed(f->core);
-		CHECK(rc == 0 || waits_ended(f, FIRST, &waited) == 1);
-		CHECK(waited.error == 0 && waited.result == WAIT_ACQUIRED);
-	} else {
-		core_resumed(f->core);
-	}
+	resend(f);
+	CHECK(end_of(f, FIRST) == ACQUIRED);
 	CHECK(!core_interrupt(f->core, FIRST));
 	CHECK(waits_state_is(f, NODE, "1 of 10"));
 	CHECK(waits_state_is(f, TARGET, "0 of 10"));
@@ -465,7 +478,7 @@ static void prepare_one_handle(struct fixture *f)
 
 static void check_opened(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	CHECK(usage_of(f).handles == 2);
 	CHECK(RESULT != HANDLE);
 	CHECK(waits_try(f, NODE, RESULT) == ACQUIRED);
@@ -509,7 +522,7 @@ static void check_configured(struct fixture *f)
 {
 	char type[16] = "";
 
-	core_resumed(f->core);
+	resend(f);
 	CHECK(waits_state_is(f, NODE, "3 of 7"));
 	begin_request(f);
 	CHECK(core_getxattr(f->core, NODE, "user.mapping.type", type, sizeof type) == 9);
@@ -538,7 +551,7 @@ static void act_forget(struct fixture *f)
 
 static void check_record(struct fixture *f)
 {
-	core_resumed(f->core);
+	resend(f);
 	NODE = look_up(f, CORE_ROOT_NODE, "file");
 	CHECK(waits_state_is(f, NODE, "5 of 10"));
 	given_back(f);
@@ -571,7 +584,7 @@ static const struct crash_case cases[] = {
     BY_HANDLE("open", prepare_one_handle, act_open, check_opened),
     UNSENT("interrupt", prepare_auto, act_interrupt, check_interrupted),
     BOTH_TREES("configure", prepare_plain, act_configure, check_configured),
-    UNSENT("forget", prepare_changed, act_forget, check_record),
+    BY_HANDLE("forget", prepare_changed, act_forget, check_record),
     TWICE("set again", AGAIN, prepare_auto, act_set, check_one_let_go),
     TWICE("start after release", IN_START, prepare_semaphore, act_release, check_two_let_go),
 };

@@ -113,6 +113,20 @@ static void short_answer_is_left_alone(void **state)
 	assert_memory_equal(out, before, sizeof out);
 }
 
+static void longer_setxattr(void **state)
+{
+	struct kernel_init_out out = {.major = 7, .minor = 31};
+	struct request r = modern();
+
+	(void)state;
+	assert_false(handshake_extends_setxattr(&r, sizeof r));
+	assert_false(handshake_extends_setxattr(&r, 0));
+	r.init.flags |= FUSE_SETXATTR_EXT;
+	assert_true(handshake_extends_setxattr(&r, sizeof r));
+	handshake_complete(&r, sizeof r, &out, sizeof out, false);
+	assert_true(out.flags & FUSE_SETXATTR_EXT);
+}
+
 /* The kernel's numbers, as its header has them. */
 static void constants(void **state)
 {
@@ -132,6 +146,7 @@ int main(void)
 	    cmocka_unit_test_setup(answer_gets_passthrough, setup),
 	    cmocka_unit_test_setup(answer_without_passthrough, setup),
 	    cmocka_unit_test_setup(short_answer_is_left_alone, setup),
+	    cmocka_unit_test_setup(longer_setxattr, setup),
 	    cmocka_unit_test_setup(constants, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
