@@ -6,7 +6,8 @@
  * process, known by its number and the time it began.
  *
  * job.c          the words, and what the job's state makes of them
- * job_members.c  the table of members in the state area, and what tells of their end
+ * job_members.c  the table of members in the state area, and their descriptors
+ * job_watch.c    their end
  * job_join.c     a process becomes a member
  * job_cgroup.c   cgroups, without objects
  * job_pids.c     processes, without objects
@@ -21,11 +22,19 @@
 #include <limits.h>
 
 /* --- job_members.c --- */
+struct members {
+	struct core *core;
+	int epoll_fd;
+	int *fds; /* by entry: pidfd or cgroup.events; -1: not open */
+	uint32_t capacity;
+	uint32_t hint;      /* no entry below is free */
+	struct timer again; /* some are to be looked at again */
+};
+
 /* Before slots are looked at: members of slots that are no more are put to sleep. */
 int members_resume(struct core *core);
 void members_finish(struct core *core);
 int members_poll_fd(const struct core *core); /* -1: none yet */
-void members_dispatch(struct core *core);
 /* Everything is in place for a change: 0 or -errno. */
 int members_prepare(struct core *core);
 /* A free entry of the table, 0: there is none. */
@@ -33,7 +42,9 @@ uint32_t member_take(struct core *core);
 /* Descriptor that tells of the member's end: a pidfd, or a cgroup's events. Owned, also on failure.
  * 0 or -errno. */
 int member_watch(struct core *core, uint32_t index, int fd);
-void member_drop(struct core *core, uint32_t index);      /* it never was one */
+void member_drop(struct core *core, uint32_t index);      /* it is none, at once */
+void member_forgotten(struct core *core, uint32_t index); /* its entry has become free */
+void member_close(struct core *core, uint32_t index);     /* its descriptor */
 int member_descriptor(struct core *core, uint32_t index); /* borrowed; -1: not open */
 
 /* Calls each() for the members of a job, by its slot's node; at once, they may go meanwhile. */
@@ -42,6 +53,12 @@ void members_each(struct core *core, uint64_t node,
 /* The job's slot is about to be freed; gone: and so is the job. */
 void members_sleep(struct core *core, const struct slot *slot, bool gone);
 void members_wake(struct core *core, struct slot *slot); /* it has just got this slot */
+
+/* --- job_watch.c --- */
+void members_dispatch(struct core *core);
+/* At all of them, those a former worker left too. */
+void members_look_after(struct core *core);
+void members_look_again(struct timer *timer);
 
 /* --- job_join.c --- */
 /* A process becomes a member: does it, and stages that it has. */

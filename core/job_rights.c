@@ -109,8 +109,8 @@ static pid_t translate(pid_t caller, pid_t theirs)
 		return pid;
 	if (errno == ESRCH)
 		return -ESRCH;
-	log_warn("process %d of another pid namespace cannot be named to a job: needs Linux 6.11",
-		 caller);
+	log_debug("process %d of another pid namespace cannot be named to a job: needs Linux 6.11",
+		  caller);
 	return -EPERM;
 }
 

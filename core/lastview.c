@@ -7,8 +7,8 @@
  * a refused probe is tried again soon.
  *
  * Only objects with something to do at their end are watched: temporary and file-backed ones. Plain
- * permanent memory costs no event at all. The name of a handle-bound one goes with its last handle;
- * its views are waited for like those of the others.
+ * permanent memory costs no event at all, unless somebody watches (observe.c). The name of a
+ * handle-bound one goes with its last handle; its views are waited for like those of the others.
  *
  * An external file may be open outside the mount, and the lease is refused for ever: then /proc
  * says whether a view of the object itself is left. The same answers for views that went while a

@@ -1,5 +1,6 @@
-/* What a backing inode cannot say of itself, kept on it as one extended attribute: absent on a
- * plain permanent memory object. trusted.* where we may, so that no client reads or forges it. */
+/* What a backing inode cannot say of itself, kept on it as one extended attribute. trusted.* where
+ * we may, so that no client reads or forges it. There are as many as objects, and in a tmpfs they
+ * are kernel memory: the name has at most 15 bytes, and zeros at the end are left out. */
 #include "core/internal.h"
 #include "core/limit.h"
 #include "core/util.h"
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <sys/xattr.h>
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION  2
+#define RECORD_SHORTEST 4 /* the version */
 #define RECORD_FLAGS                                                                               \
 	(SLOT_TEMPORARY | SLOT_HANDLE_BOUND | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY |          \
 	 SLOT_FLUSH_UNTOLD)
@@ -21,7 +23,7 @@ struct record {
 	uint8_t type, inherit;
 	uint16_t limit_flags; /* of struct account */
 	uint32_t creator_uid, creator_pid;
-	uint32_t reserved2;
+	uint32_t reserved;
 	uint64_t limit; /* directories: of the tree below; 0: none of its own */
 	union {
 		struct {
@@ -37,16 +39,27 @@ struct record {
 
 const char *record_xattr_name(const struct core *core)
 {
-	return core->config.rootless ? "user.mappingfs.record" : "trusted.mappingfs";
+	return core->config.rootless ? "user.mappingfs" : "trusted.mapping";
 }
 
 static bool get(const struct core *core, int dirfd, const char *name, struct record *out)
 {
 	char path[STATE_NAME_MAX + 40];
 
+	*out = (struct record){0};
 	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
-	return lgetxattr(path, record_xattr_name(core), out, sizeof *out) == sizeof *out &&
+	return lgetxattr(path, record_xattr_name(core), out, sizeof *out) >= RECORD_SHORTEST &&
 	       out->version == RECORD_VERSION;
+}
+
+static size_t length_of(const struct record *record)
+{
+	const char *bytes = (const char *)record;
+	size_t length = sizeof *record;
+
+	while (length > RECORD_SHORTEST && !bytes[length - 1])
+		length--;
+	return length;
 }
 
 void record_load(struct core *core, struct slot *slot, int dirfd, const char *name)
@@ -92,8 +105,8 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	if (slot_is_waitable(slot) && wait_type_of(slot)->pack)
 		wait_type_of(slot)->pack(&record.wait);
 	record.limit = limit_of_record(core, slot, &record.limit_flags);
-	rc = neg_errno(
-	    setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record, sizeof record, 0));
+	rc = neg_errno(setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
+				length_of(&record), 0));
 
 	if (rc == 0)
 		slot->flags &= ~(uint32_t)SLOT_UNSAVED;

@@ -132,6 +132,7 @@ struct wait_handle {
 	uint32_t generation;
 	uint16_t access;   /* open(2)'s O_ACCMODE */
 	uint16_t answered; /* enum wait_result + 1 of its last wait; 0: none */
+	uint64_t signaled; /* the newest signal-and-wait that has made its change through it */
 };
 
 /* A directory tree with a limit of its own. */

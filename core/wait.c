@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { LONGEST_LINE = 255, MAX_WORDS = 4, MAX_WRITE = 64 << 10 };
-
 const struct wait_type *wait_type_of(const struct slot *slot)
 {
 	static const struct wait_type *const types[OBJECT_TYPES] = {
@@ -24,7 +22,7 @@ void wait_stage_unsaved(struct core *core, struct slot *slot)
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_UNSAVED);
 }
 
-static void refresh(struct core *core, struct slot *slot)
+void wait_refresh(struct core *core, struct slot *slot)
 {
 	if (wait_type_of(slot)->changed)
 		wait_type_of(slot)->changed(core, slot);
@@ -53,7 +51,7 @@ int wait_configure(struct core *core, struct slot *slot, const struct core_setup
 
 /* --- one wait --- */
 
-static struct slot *waitable(struct core *core, uint64_t node)
+struct slot *wait_slot(struct core *core, uint64_t node)
 {
 	struct slot *slot = slot_get(core, node);
 
@@ -61,7 +59,7 @@ static struct slot *waitable(struct core *core, uint64_t node)
 }
 
 /* Granted by a former worker that did not live to say so. */
-static bool was_granted(struct core *core, struct core_waited *out)
+bool wait_was_granted(struct core *core, struct core_waited *out)
 {
 	const struct state_header *h = core->state.header;
 
@@ -95,9 +93,8 @@ static void wait_timed_out(struct timer *timer)
 	waiter_end(waiter->core, waiter, -ETIMEDOUT, WAIT_SIGNALED, 0);
 }
 
-/* What all waits have in common. deadline: as core_wait_many; 0: do not block. */
-static int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handles,
-		    const struct core_wait_many *many, struct core_waited *out)
+int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handles,
+	     const struct core_wait_many *many, struct core_waited *out)
 {
 	uint32_t count = many->count;
 	struct waiter *waiter;
@@ -111,7 +108,7 @@ static int wait_for(struct core *core, struct slot *const *slots, const uint64_t
 		wait_handle_answered(core, handles[out->index], out->result);
 		state_commit(&core->state);
 		for (uint32_t i = 0; i < count; i++)
-			refresh(core, slots[i]);
+			wait_refresh(core, slots[i]);
 		return 0;
 	}
 	/* Further than a clock goes: none. */
@@ -140,14 +137,14 @@ int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 	      struct core_waited *out)
 {
 	const struct core_wait_many one = {.count = 1, .deadline = block ? UINT64_MAX : 0};
-	struct slot *slot = waitable(core, node);
+	struct slot *slot = wait_slot(core, node);
 	int rc;
 
 	if (core_replayed(core, &rc, NULL)) {
 		out->result = (enum wait_result)rc;
 		return rc < 0 ? rc : 0;
 	}
-	if (was_granted(core, out))
+	if (wait_was_granted(core, out))
 		return 0;
 	if (!slot || !wait_handle(core, handle))
 		return -ESTALE;
@@ -166,7 +163,7 @@ static int find_all(struct core *core, const struct core_wait_many *many, struct
 			return -EBADF;
 		if (handle->access == O_WRONLY)
 			return -EACCES;
-		slots[i] = waitable(core, handle->node);
+		slots[i] = wait_slot(core, handle->node);
 		numbers[i] = proof->handle;
 		if (!slots[i])
 			return -ESTALE;
@@ -188,7 +185,7 @@ int core_wait_many(struct core *core, const struct core_wait_many *many, struct 
 		out->index = (uint32_t)node;
 		return rc < 0 ? rc : 0;
 	}
-	if (was_granted(core, out))
+	if (wait_was_granted(core, out))
 		return 0;
 	if (many->count < 1 || many->count > CORE_WAIT_MAX)
 		return -EINVAL;
@@ -210,7 +207,7 @@ bool core_interrupt(struct core *core, uint64_t unique)
 
 int core_poll(struct core *core, uint64_t node, uint64_t handle, uint64_t poll, bool notify)
 {
-	struct slot *slot = waitable(core, node);
+	struct slot *slot = wait_slot(core, node);
 	int rc;
 
 	if (!slot || !wait_handle(core, handle))
@@ -221,82 +218,6 @@ int core_poll(struct core *core, uint64_t node, uint64_t handle, uint64_t poll, 
 			return rc;
 	}
 	return wait_type_of(slot)->signaled(core, slot, handle);
-}
-
-/* --- changes --- */
-
-static size_t split(char *line, char **words)
-{
-	size_t count = 0;
-	char *rest;
-
-	for (char *w = strtok_r(line, " \t\r", &rest); w; w = strtok_r(NULL, " \t\r", &rest)) {
-		if (count == MAX_WORDS)
-			return SIZE_MAX;
-		words[count++] = w;
-	}
-	words[count] = NULL;
-	return count;
-}
-
-/* One line; `next` is the offset behind it, `last` that nothing follows. 1: there was nothing. */
-static int change_line(struct core *core, struct slot *slot, const char *text, size_t length,
-		       size_t next, bool last, const struct wait_caller *caller)
-{
-	char line[LONGEST_LINE + 1], *words[MAX_WORDS + 1];
-	size_t count;
-	int rc;
-
-	if (length > LONGEST_LINE || memchr(text, '\0', length))
-		return -EINVAL;
-	memcpy(line, text, length);
-	line[length] = '\0';
-	count = split(line, words);
-	if (count == 0)
-		return 1;
-	rc = count == SIZE_MAX ? -EINVAL : wait_type_of(slot)->change(core, slot, words, caller);
-	if (rc < 0) {
-		state_abandon(&core->state);
-		return rc;
-	}
-	wait_stage_unsaved(core, slot);
-	if (last)
-		core_stage_done(core, (int)next, 0);
-	else if (core->record)
-		STAGE(&core->state, core->record->before, next);
-	state_commit(&core->state);
-	refresh(core, slot);
-	wait_changed(core, slot);
-	return 0;
-}
-
-int core_signal(struct core *core, uint64_t node, uint64_t handle, const char *text, size_t size,
-		const struct core_caller *caller)
-{
-	const struct wait_caller who = {.handle = handle, .who = caller};
-	struct slot *slot = waitable(core, node);
-	size_t at = core->resent_started ? core->record->before : 0;
-	bool any = at > 0;
-	int rc;
-
-	if (core_replayed(core, &rc, NULL))
-		return rc;
-	if (!slot || !wait_handle(core, handle))
-		return -ESTALE;
-	if (size > MAX_WRITE)
-		size = MAX_WRITE;
-	for (; at < size;) {
-		const char *end = memchr(text + at, '\n', size - at);
-		size_t next = end ? (size_t)(end - text) + 1 : size;
-
-		rc = change_line(core, slot, text + at, (end ? next - 1 : size) - at, next,
-				 next == size, &who);
-		if (rc < 0)
-			return any ? core_finish(core, (int)at) : rc;
-		any = any || rc == 0;
-		at = next;
-	}
-	return any ? core_finish(core, (int)size) : -EINVAL;
 }
 
 /* --- handles --- */
@@ -317,7 +238,7 @@ void wait_release(struct core *core, struct slot *slot, uint64_t number)
 void wait_released(struct core *core, struct slot *slot, uint64_t number)
 {
 	wait_handle_free(core, number);
-	refresh(core, slot);
+	wait_refresh(core, slot);
 	wait_changed(core, slot);
 }
 
@@ -325,7 +246,7 @@ void wait_released(struct core *core, struct slot *slot, uint64_t number)
 
 void wait_known(struct core *core, struct slot *slot)
 {
-	refresh(core, slot);
+	wait_refresh(core, slot);
 }
 
 void wait_forget(struct core *core, struct slot *slot)
@@ -353,7 +274,7 @@ void wait_resume(struct core *core)
 		struct slot *slot = &core->state.slots[i];
 
 		if (slot->lookups && slot_is_waitable(slot) && !(slot->flags & SLOT_DEAD))
-			refresh(core, slot);
+			wait_refresh(core, slot);
 	}
 }
 

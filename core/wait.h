@@ -38,8 +38,8 @@ struct wait_type {
 	bool (*closed)(struct core *core, struct slot *slot, uint64_t handle);
 	/* The slot is about to be freed: drops what is volatile. May be NULL. */
 	void (*forget)(struct core *core, struct slot *slot);
-	/* On its way to the inode and back: what only means something while the machine runs. May be
-	 * NULL. */
+	/* On its way to the inode and back: what only means something while the machine runs. May
+	 * be NULL. */
 	void (*pack)(struct wait_state *wait);
 	void (*unpack)(struct wait_state *wait);
 	/* The state without taking: "signaled", "3 of 5", "owned 2", ... Length as snprintf(). */
@@ -67,7 +67,7 @@ void wait_known(struct core *core, struct slot *slot);  /* slot was just made or
 void wait_forget(struct core *core, struct slot *slot); /* slot is about to be freed */
 int wait_print(struct core *core, const struct slot *slot, char *buffer, size_t size);
 int wait_init(struct core *core);
-void wait_resume(struct core *core); /* a new worker */
+void wait_resume(struct core *core);        /* a new worker */
 void wait_clock_was_set(struct core *core); /* core->clock_fd is readable */
 void wait_finish(struct core *core);
 

@@ -73,6 +73,7 @@ int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *n
 	handle->poll = 0;
 	handle->access = (uint16_t)(flags & O_ACCMODE);
 	handle->answered = 0;
+	handle->signaled = 0;
 	handle->generation++;
 	STAGE(&core->state, handle->node, state_node(&core->state, slot));
 	*number = (uint64_t)handle->generation << 32 | index;

@@ -1,5 +1,5 @@
-/* What the rooms of waiting share: wait.c (the door), wait_queue.c (who waits), wait_handles.c
- * (open handles), wait_poll.c (who polls). */
+/* What the rooms of waiting share: wait.c (the door), wait_change.c (changes), wait_queue.c (who
+ * waits), wait_handles.c (open handles), wait_poll.c (who polls). */
 #ifndef MAPPINGFS_CORE_WAIT_INTERNAL_H
 #define MAPPINGFS_CORE_WAIT_INTERNAL_H
 
@@ -56,6 +56,15 @@ struct waits {
 };
 
 #define WAIT_UNIQUE(unique) ((unique) & ~(1ULL << 63)) /* without the resend bit */
+
+/* --- wait.c --- */
+struct slot *wait_slot(struct core *core, uint64_t node); /* NULL: not to be waited on */
+void wait_refresh(struct core *core, struct slot *slot);  /* wait_type.changed() */
+/* Granted by a former worker that did not live to say so. */
+bool wait_was_granted(struct core *core, struct core_waited *out);
+/* What all waits have in common. deadline: as core_wait_many; 0: do not block. */
+int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handles,
+	     const struct core_wait_many *many, struct core_waited *out);
 
 /* --- wait_queue.c --- */
 struct wait_queue *queue_find(struct core *core, const struct slot *slot); /* or NULL */

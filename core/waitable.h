@@ -51,6 +51,22 @@ struct core_wait_many {
 /* As core_wait(). -EBADF: a handle or key is wrong; -EACCES: not open for reading; -EINVAL. */
 int core_wait_many(struct core *core, const struct core_wait_many *many, struct core_waited *out);
 
+/* One line of words for one object, then a wait for another, as one request. */
+struct core_signal_wait {
+	struct core_handle_proof signal; /* of the object to change: open for writing */
+	const char *words;
+	size_t length;
+	uint64_t node, handle; /* to wait for */
+	uint64_t deadline;     /* as core_wait_many */
+};
+/* As core_wait(); an error of the change means that there was no wait. Once it was made it stays
+ * made, however the wait ends. One at a time through one handle to signal: else -EBUSY. */
+int core_signal_wait(struct core *core, const struct core_signal_wait *request,
+		     const struct core_caller *caller, struct core_waited *out);
+/* A request of that kind, sent again, that a former worker has not made the change of. */
+bool core_signal_wait_is_due(struct core *core, const struct core_handle_proof *signal,
+			     uint64_t unique);
+
 /* The words of a write: bytes taken, or -errno if not even the first line was. */
 int core_signal(struct core *core, uint64_t node, uint64_t handle, const char *text, size_t size,
 		const struct core_caller *caller);

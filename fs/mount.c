@@ -153,6 +153,28 @@ static int attach_by_helper(const char *point, const struct options *options)
 	return probe < 0 ? -1 : mount_helper_attach(point, options);
 }
 
+#define MASK_MNT_ID_UNIQUE 0x4000U /* STATX_MNT_ID_UNIQUE, Linux 6.8 */
+
+/* Of the topmost mount on `point`. Asks no file system: before a worker runs nobody answers. */
+static uint64_t unique_id_of(const char *point)
+{
+	const int flags = AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC;
+	struct statx st;
+
+	if (statx(AT_FDCWD, point, flags, MASK_MNT_ID_UNIQUE, &st) < 0 ||
+	    !(st.stx_mask & MASK_MNT_ID_UNIQUE))
+		return 0;
+	return st.stx_mnt_id;
+}
+
+/* The mount that has our number now need not be ours: somebody unmounted that, and the number went
+ * to the next mount of any file system. */
+static bool is_ours(const struct mount *m, const struct mount_entry *entry)
+{
+	return !strcmp(entry->fstype, MOUNT_FSTYPE) && entry->device_major == m->device_major &&
+	       entry->device_minor == m->device_minor && unique_id_of(entry->point) == m->unique_id;
+}
+
 enum exit_code mount_attach(struct mount *m, const struct options *options)
 {
 	struct mount_entry entry;
@@ -168,6 +190,7 @@ enum exit_code mount_attach(struct mount *m, const struct options *options)
 		return EXIT_CODE_MOUNT;
 	}
 	m->id = entry.id;
+	m->unique_id = unique_id_of(m->point);
 	m->device_major = entry.device_major;
 	m->device_minor = entry.device_minor;
 	return EXIT_CODE_OK;
@@ -190,6 +213,8 @@ int mount_detach(const struct mount *m, bool force)
 
 	if (rc)
 		return rc;
+	if (!is_ours(m, &entry))
+		return -ENOENT;
 	if (!force) {
 		rc = m->by_helper ? mount_helper_detach(entry.point, false)
 				  : neg_errno(umount2(entry.point, UMOUNT_NOFOLLOW));

@@ -18,7 +18,8 @@
 struct mount {
 	char point[PATH_MAX]; /* absolute, resolved */
 	int fuse_fd;          /* /dev/fuse, O_NONBLOCK; owned */
-	int id;               /* of the mount in mountinfo */
+	int id;               /* of the mount in mountinfo: used again once it is gone */
+	uint64_t unique_id;   /* never used again; 0: not known (Linux before 6.8) */
 	unsigned device_major, device_minor;
 	bool by_helper; /* mounted, and to be unmounted, by fusermount3 */
 	bool read_only;

@@ -181,6 +181,32 @@ static void ioctl_wait(struct worker *worker, const struct fuse_in_header *in,
 	end_wait(worker, rc, &waited);
 }
 
+static struct core_handle_proof signal_proof(const struct wire_signal_wait *wire)
+{
+	return (struct core_handle_proof){.handle = wire->signal.handle, .key = wire->signal.key};
+}
+
+static void ioctl_signal_wait(struct worker *worker, const struct fuse_in_header *in,
+			      const struct fuse_ioctl_in *arg, size_t room)
+{
+	const struct core_caller caller = {.uid = in->uid, .gid = in->gid, .pid = (pid_t)in->pid};
+	const struct wire_signal_wait *wire = (const void *)(arg + 1);
+	struct core_waited waited = {.unique = in->unique, .cookie = COOKIE_IOCTL};
+	int rc = -EINVAL;
+
+	if (room >= sizeof *wire && arg->in_size == sizeof *wire && arg->out_size == sizeof *wire &&
+	    wire->length <= sizeof wire->words) {
+		const struct core_signal_wait request = {.signal = signal_proof(wire),
+							 .words = wire->words,
+							 .length = wire->length,
+							 .node = in->nodeid,
+							 .handle = arg->fh,
+							 .deadline = wire->deadline};
+		rc = core_signal_wait(worker->core, &request, &caller, &waited);
+	}
+	end_wait(worker, rc, &waited);
+}
+
 static bool op_ioctl(struct worker *worker, const struct fuse_in_header *in,
 		     const struct fuse_ioctl_in *arg, size_t room)
 {
@@ -192,18 +218,35 @@ static bool op_ioctl(struct worker *worker, const struct fuse_in_header *in,
 		ioctl_handle(worker, in, arg);
 	else if (_IOC_NR(arg->cmd) == _IOC_NR(WIRE_IOC_WAIT))
 		ioctl_wait(worker, in, arg, room - sizeof *arg);
+	else if (_IOC_NR(arg->cmd) == _IOC_NR(WIRE_IOC_SIGNAL_WAIT))
+		ioctl_signal_wait(worker, in, arg, room - sizeof *arg);
 	else
 		answer(worker, in->unique, -ENOTTY, NULL, 0);
 	return true;
+}
+
+static bool is_due_signal_wait(struct worker *worker, const struct fuse_in_header *in,
+			       const struct fuse_ioctl_in *arg, size_t room)
+{
+	const struct wire_signal_wait *wire = (const void *)(arg + 1);
+	struct core_handle_proof signal;
+
+	if (room < sizeof *arg + sizeof *wire || !arg->fh ||
+	    _IOC_NR(arg->cmd) != _IOC_NR(WIRE_IOC_SIGNAL_WAIT))
+		return false;
+	signal = signal_proof(wire);
+	return core_signal_wait_is_due(worker->core, &signal, in->unique);
 }
 
 bool ops_wait_postpone(void *worker, const void *request, size_t length)
 {
 	const struct fuse_in_header *in = request;
 	const struct fuse_write_in *arg = (const void *)(in + 1);
+	size_t room = length - sizeof *in;
 
-	(void)worker;
-	return in->opcode == FUSE_WRITE && length >= sizeof *in + sizeof *arg && arg->fh;
+	if (in->opcode == FUSE_IOCTL)
+		return is_due_signal_wait(worker, in, (const void *)arg, room);
+	return in->opcode == FUSE_WRITE && room >= sizeof *arg && arg->fh;
 }
 
 bool ops_wait(struct worker *worker, const struct fuse_in_header *in, const void *arg, size_t room)

@@ -80,10 +80,22 @@ struct wire_wait {
 	struct wire_handle handles[WIRE_WAIT_MAX];
 };
 
-#define WIRE_IOC_HANDLE _IOR('M', 1, struct wire_handle)
-#define WIRE_IOC_WAIT   _IOWR('M', 2, struct wire_wait)
+/* Changes one object and waits for the one whose descriptor it is called on: one request instead of
+ * two. The change is made once, and stays made if the wait is interrupted or timed out. */
+struct wire_signal_wait {
+	uint32_t index, result;    /* out, as wire_wait; index is 0 */
+	struct wire_handle signal; /* open for writing */
+	uint64_t deadline;         /* as wire_wait */
+	uint32_t length;           /* of words, at most sizeof words */
+	char words[36];            /* one line, as for write(2) */
+};
 
-/* A reply with error 0 to STATUS and WHO carries one descriptor: a sealed memfd with the JSON text.
+#define WIRE_IOC_HANDLE      _IOR('M', 1, struct wire_handle)
+#define WIRE_IOC_WAIT        _IOWR('M', 2, struct wire_wait)
+#define WIRE_IOC_SIGNAL_WAIT _IOWR('M', 3, struct wire_signal_wait)
+
+/* A reply with error 0 to STATUS, WHO and TOP carries one descriptor: a sealed memfd with the JSON
+ * text.
  */
 struct wire_reply {
 	uint32_t magic;

@@ -85,6 +85,17 @@ int mapping_check_attributes(const struct mapping_attributes *a, bool is_opened,
 			     struct mapping_error *error);
 struct wire_request mapping_configuration(const struct mapping_attributes *a);
 
+/* --- wait.c, signal.c: what is said when it cannot be done; all return -code --- */
+
+int mapping_fail_to_wait(int code, struct mapping_error *error);
+int mapping_fail_to_signal(int fd, const char *words, int code, struct mapping_error *error);
+int mapping_check_timeout(int64_t timeout_ns, struct mapping_error *error);
+/* One line, for an object to wait on. */
+int mapping_check_words(int fd, const char *words, struct mapping_error *error);
+uint64_t mapping_deadline(int64_t timeout_ns); /* as the wire has it */
+/* The handle behind a descriptor, as only its holder can tell. */
+int mapping_prove(int fd, struct wire_handle *out, struct mapping_error *error);
+
 /* --- request.c --- */
 
 struct wire_request mapping_wire_request(enum wire_type type);

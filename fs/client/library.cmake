@@ -47,3 +47,9 @@ foreach(kind LIBDIR INCLUDEDIR)
 endforeach()
 configure_file(fs/client/mapping.pc.in ${PROJECT_BINARY_DIR}/mapping.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mapping.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# --- Python: one file; a directory of sys.path makes it importable at once ---
+
+set(MAPPINGFS_PYTHON_DIR ${CMAKE_INSTALL_DATADIR}/mappingfs/python CACHE PATH
+	"where mappingfs.py is installed, such as lib/python3/dist-packages")
+install(FILES fs/client/python/mappingfs.py DESTINATION ${MAPPINGFS_PYTHON_DIR})

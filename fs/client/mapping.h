@@ -198,6 +198,13 @@ int mapping_job_kill(int fd, int signal, struct mapping_error *error); /* 0: SIG
 /* One change in words, as one would write it to the file; without a newline. */
 int mapping_signal(int fd, const char *words, struct mapping_error *error);
 
+/* The change of one object and the wait for another, between which nobody comes: as
+ * mapping_signal() and then mapping_wait(). After -ETIMEDOUT and -EINTR the change was made all the
+ * same, after any other error it was not. Words of at most 36 bytes. -EBUSY: another such call
+ * waits after a change by the same handle. */
+int mapping_signal_and_wait(int signal_fd, const char *words, int wait_fd, int64_t timeout_ns,
+			    struct mapping_error *error);
+
 /* --- what can be read and set --- */
 
 #define MAPPING_UNKNOWN (-1LL)
@@ -252,8 +259,8 @@ int mapping_top(const struct mapping_mount *mount, char **json, struct mapping_e
 
 /* A descriptor from which each read(2) or recv(2) gives one event, a line of JSON of at most
  * MAPPING_WATCH_MAX bytes; it can be polled, and ends (0 bytes) when the worker is restarted: watch
- * again then. name: a directory, to be told of that tree only; NULL: all. root is told of all
- * objects, others of their own. */
+ * again then. name: a directory, to be told of that tree only, with names as seen from there;
+ * NULL: all. root is told of all objects, others of their own. */
 #define MAPPING_WATCH_MAX 65536
 int mapping_watch(const struct mapping_mount *mount, const char *name, struct mapping_error *error);
 

@@ -34,7 +34,7 @@ static int fail_words(const char *words, const struct mapping_kind *kind,
 			    kind->text, words, words_of(kind->type));
 }
 
-static int fail_to_signal(int fd, const char *words, int code, struct mapping_error *error)
+int mapping_fail_to_signal(int fd, const char *words, int code, struct mapping_error *error)
 {
 	struct mapping_kind kind;
 
@@ -64,7 +64,7 @@ static int fail_to_signal(int fd, const char *words, int code, struct mapping_er
 	}
 }
 
-static int check(int fd, const char *words, struct mapping_error *error)
+int mapping_check_words(int fd, const char *words, struct mapping_error *error)
 {
 	struct mapping_kind kind;
 	int rc;
@@ -88,7 +88,7 @@ static int check(int fd, const char *words, struct mapping_error *error)
 int mapping_signal(int fd, const char *words, struct mapping_error *error)
 {
 	char line[LONGEST_WORDS + 1];
-	int length, rc = check(fd, words, error);
+	int length, rc = mapping_check_words(fd, words, error);
 	ssize_t done;
 
 	if (rc)
@@ -99,7 +99,7 @@ int mapping_signal(int fd, const char *words, struct mapping_error *error)
 	while (done < 0 && errno == EINTR);
 	if (done == length)
 		return 0;
-	return fail_to_signal(fd, words, done < 0 ? errno : EIO, error);
+	return mapping_fail_to_signal(fd, words, done < 0 ? errno : EIO, error);
 }
 
 int mapping_event_set(int fd, struct mapping_error *error)

@@ -11,7 +11,7 @@
 
 _Static_assert(MAPPING_WAIT_MAX == WIRE_WAIT_MAX, "as many as one request can name");
 
-static int fail_to_wait(int code, struct mapping_error *error)
+int mapping_fail_to_wait(int code, struct mapping_error *error)
 {
 	switch (code) {
 	case EBADF:
@@ -48,7 +48,7 @@ static int wait_forever(int fd, struct mapping_error *error)
 
 	if (got < 0 && errno != EAGAIN)
 		return errno == ESPIPE || errno == EISDIR ? fail_not_waitable(fd, error)
-							  : fail_to_wait(errno, error);
+							  : mapping_fail_to_wait(errno, error);
 	if (got < 0)
 		return -EAGAIN;
 	line[got] = '\0';
@@ -57,7 +57,7 @@ static int wait_forever(int fd, struct mapping_error *error)
 	return !strcmp(line, "abandoned\n") ? MAPPING_ABANDONED : fail_not_waitable(fd, error);
 }
 
-static uint64_t deadline_of(int64_t timeout_ns)
+uint64_t mapping_deadline(int64_t timeout_ns)
 {
 	uint64_t deadline;
 
@@ -67,8 +67,7 @@ static uint64_t deadline_of(int64_t timeout_ns)
 	return timeout_ns == MAPPING_FOREVER || deadline > INT64_MAX ? UINT64_MAX : deadline;
 }
 
-/* The handle behind a descriptor, as only its holder can tell. */
-static int prove(int fd, struct wire_handle *out, struct mapping_error *error)
+int mapping_prove(int fd, struct wire_handle *out, struct mapping_error *error)
 {
 	struct mapping_kind kind;
 	int rc, code;
@@ -79,7 +78,7 @@ static int prove(int fd, struct wire_handle *out, struct mapping_error *error)
 	rc = mapping_kind(fd, &kind);
 	if (rc)
 		return mapping_fail_errno(error, -rc, "cannot look at it");
-	return kind.type > MAPPING_MAPPING ? fail_to_wait(code, error)
+	return kind.type > MAPPING_MAPPING ? mapping_fail_to_wait(code, error)
 					   : fail_not_waitable(fd, error);
 }
 
@@ -90,7 +89,7 @@ static int prove_all(const int *fds, size_t count, struct wire_wait *wait,
 	int rc;
 
 	for (size_t i = 0; i < count; i++) {
-		rc = prove(fds[i], &wait->handles[i], &one);
+		rc = mapping_prove(fds[i], &wait->handles[i], &one);
 		if (rc)
 			return mapping_fail(error, one.code, "object %zu of %zu: %s", i + 1, count,
 					    one.text);
@@ -123,10 +122,10 @@ static int wait_for(const int *fds, struct wire_wait *wait, struct mapping_error
 	if (errno == EBADF && !are_of_one_mount(fds, wait->count))
 		return mapping_fail(error, EXDEV,
 				    "the objects are in several mounts; wait for those of one");
-	return fail_to_wait(errno == EACCES ? EBADF : errno, error);
+	return mapping_fail_to_wait(errno == EACCES ? EBADF : errno, error);
 }
 
-static int check_timeout(int64_t timeout_ns, struct mapping_error *error)
+int mapping_check_timeout(int64_t timeout_ns, struct mapping_error *error)
 {
 	if (timeout_ns >= 0)
 		return 0;
@@ -137,7 +136,7 @@ static int check_timeout(int64_t timeout_ns, struct mapping_error *error)
 int mapping_wait(int fd, int64_t timeout_ns, struct mapping_error *error)
 {
 	struct wire_wait wait = {.count = 1};
-	int rc = check_timeout(timeout_ns, error);
+	int rc = mapping_check_timeout(timeout_ns, error);
 
 	if (rc)
 		return rc;
@@ -146,8 +145,8 @@ int mapping_wait(int fd, int64_t timeout_ns, struct mapping_error *error)
 		if (rc != -EAGAIN)
 			return rc;
 	}
-	wait.deadline = deadline_of(timeout_ns);
-	rc = prove(fd, &wait.handles[0], error);
+	wait.deadline = mapping_deadline(timeout_ns);
+	rc = mapping_prove(fd, &wait.handles[0], error);
 	return rc ? rc : wait_for(&fd, &wait, error);
 }
 
@@ -155,14 +154,14 @@ int mapping_wait_many(const int *fds, size_t count, bool all, int64_t timeout_ns
 		      struct mapping_error *error)
 {
 	struct wire_wait wait = {.count = (uint32_t)count, .flags = all ? WIRE_WAIT_ALL : 0};
-	int rc = check_timeout(timeout_ns, error);
+	int rc = mapping_check_timeout(timeout_ns, error);
 
 	if (rc)
 		return rc;
 	if (count < 1 || count > MAPPING_WAIT_MAX)
 		return mapping_fail(error, EINVAL, "wait for 1 to %d objects at once",
 				    MAPPING_WAIT_MAX);
-	wait.deadline = deadline_of(timeout_ns);
+	wait.deadline = mapping_deadline(timeout_ns);
 	rc = prove_all(fds, count, &wait, error);
 	if (!rc)
 		rc = wait_for(fds, &wait, error);

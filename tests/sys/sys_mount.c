@@ -356,11 +356,75 @@ static void idle_uses_no_cpu(void **state)
 	assert_true(used[1] - used[0] <= 3);
 }
 
+/* As mountinfo has it; -1: nothing is mounted there. */
+static int mount_number(const char *point)
+{
+	char line[8192], wanted[300];
+	int number = -1;
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+
+	snprintf(wanted, sizeof(wanted), " %s ", point);
+	while (mounts && fgets(line, sizeof(line), mounts))
+		if (strstr(line, wanted))
+			sscanf(line, "%d", &number);
+	if (mounts)
+		fclose(mounts);
+	return number;
+}
+
+static void wait_for_the_supervisor(struct sys *sys)
+{
+	struct pollfd ended = {.fd = sys->supervisor_pidfd, .events = POLLIN};
+
+	assert_int_equal(poll(&ended, 1, 20000), 1);
+	close(sys->supervisor_pidfd);
+	sys->supervisor_pidfd = -1;
+	sys->supervisor = 0;
+	sys->mounted = false;
+}
+
+/* The number of a mount goes to the next one, of any file system, as soon as it is unmounted. A
+ * supervisor that ends must leave that alone. True if the number was met with again. */
+static bool end_beside_others(struct sys *sys)
+{
+	enum { OTHERS = 8 };
+	char point[OTHERS][100];
+	bool met = false;
+	int number;
+
+	sys_mount(sys, NULL);
+	number = mount_number(sys->mnt);
+	assert_int_equal(kill(sys->supervisor, SIGSTOP), 0);
+	assert_int_equal(umount2(sys->mnt, 0), 0);
+	for (int i = 0; i < OTHERS; i++) {
+		snprintf(point[i], sizeof(point[i]), "%s/other%d", sys->dir, i);
+		assert_true(mkdir(point[i], 0755) == 0 || errno == EEXIST);
+		assert_int_equal(mount("other", point[i], "tmpfs", 0, "size=1m"), 0);
+		met |= mount_number(point[i]) == number;
+	}
+	assert_int_equal(kill(sys->supervisor, SIGCONT), 0);
+	wait_for_the_supervisor(sys);
+	for (int i = 0; i < OTHERS; i++)
+		assert_int_equal(umount2(point[i], 0), 0);
+	return met;
+}
+
+static void leaves_other_mounts_alone(void **state)
+{
+	bool met = false;
+
+	for (int i = 0; i < 20 && !met; i++)
+		met = end_beside_others(*state);
+	if (!met)
+		sys_skip("the kernel does not use numbers of mounts again");
+}
+
 static const struct CMUnitTest tests[] = {
     SYS_TEST_BOTH_MODES(answers_when_it_returns),
     SYS_TEST_BOTH_MODES(umount_ends_it),
     SYS_TEST_BOTH_MODES(sigterm_ends_it),
     SYS_TEST_BOTH_MODES(lazy_umount_ends_it),
+    SYS_TEST_BOTH_MODES(leaves_other_mounts_alone),
     SYS_TEST_PASSTHROUGH(foreground),
     SYS_TEST_PASSTHROUGH(usage_errors),
     SYS_TEST_BOTH_MODES(generic_options),

@@ -231,7 +231,7 @@ static void a_new_set_replaces_the_old(void **state)
 	AUTO_CLOSE int fd = open_object(path, O_RDWR);
 
 	assert_int_equal(words(fd, "set 50ms 10ms\n"), 14);
-	assert_int_equal(words(fd, "set 200ms\n"), 10);
+	assert_int_equal(words(fd, "set 800ms\n"), 10);
 	assert_false(BECOMES_TRUE(0.1, ready(fd)));
 	assert_int_equal(wait_here(fd), WAIT_SIGNALED);
 	assert_false(BECOMES_TRUE(0.1, ready(fd))); /* no period is left of the old one */

@@ -50,6 +50,24 @@ static json_t *look(struct sys *sys, const char *name)
 	return json;
 }
 
+static bool has_line(const char *text, const char *name, unsigned refresh)
+{
+	json_t *json = find_line(text, name, refresh);
+
+	json_decref(json);
+	return json;
+}
+
+/* Keeps it known to the kernel, without a handle: who drops caches (any test) makes it forget what
+ * is not used. For close(2). */
+static int pin(struct sys *sys, const char *name)
+{
+	int fd = open(sys_path(sys, "%s", name), O_PATH | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
 static void assert_number(const json_t *json, const char *key, long long value)
 {
 	const json_t *number = json_object_get(json, key);
@@ -96,6 +114,7 @@ static void memory(void **state)
 	sys_mount(sys, NULL);
 	assert_int_equal(mkdir(sys_path(sys, "d"), 0755), 0);
 	path = object_make(sys, "d/a", WIRE_SET_SIZE | WIRE_SPARSE, SIZE, -1);
+	AUTO_CLOSE int pinned = pin(sys, "d/a");
 	json = look(sys, "d/a");
 	assert_text(json, "type", "mapping");
 	assert_text(json, "lifetime", "permanent");
@@ -120,6 +139,7 @@ static void memory(void **state)
 	munmap(view, SIZE);
 	WAIT_UNTIL(10, number_is(sys, "d/a", "views", 0) && number_is(sys, "d/a", "handles", 0));
 	assert_int_equal(unlink(path), 0);
+	close(steal_fd(&pinned));
 }
 
 static void no_name(void **state)
@@ -149,6 +169,7 @@ static void bound(void **state)
 	AUTO_CLOSE int file = make_plain_file(sys, "data", SIZE, NULL);
 	assert_int_equal(fsync(file), 0);
 	object_make(sys, "b", WIRE_BIND, 0, file);
+	AUTO_CLOSE int pinned = pin(sys, "b");
 	int fd = open(sys_path(sys, "b"), O_RDWR | O_CLOEXEC);
 	view = mmap(NULL, SIZE, RW, MAP_SHARED, fd, 0);
 	view[0] = view[5000] = 'x';
@@ -171,6 +192,7 @@ static void bound(void **state)
 	close(fd);
 	WAIT_UNTIL(10, number_is(sys, "b", "flushes", 2));
 	assert_int_equal(unlink(sys_path(sys, "b")), 0);
+	close(steal_fd(&pinned));
 	WAIT_UNTIL(10, sys_status_number(sys, "bound_files") == 0);
 }
 
@@ -261,7 +283,7 @@ static void rates(void **state)
 	int bound_fd = open(object_make(sys, "b", WIRE_BIND, 0, file), O_RDWR | O_CLOEXEC);
 	pid = sys_start(sys, NULL, &output,
 			"exec mapctl --mount %s --json top --interval 500ms --count 2", sys->mnt);
-	while (used < sizeof text - 1 && (!find_line(text, "a", 1) || !find_line(text, "b", 1)))
+	while (used < sizeof text - 1 && (!has_line(text, "a", 1) || !has_line(text, "b", 1)))
 		used += (size_t)read(output, text + used, sizeof text - 1 - used);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(pwrite(fd, "x", 1, i * 4096), 1);
@@ -312,6 +334,8 @@ static void tables(void **state)
 	object_make(sys, "full", WIRE_SET_SIZE, 2 * SIZE, -1);
 	view = view_of(object_make(sys, "viewed", WIRE_SET_SIZE, SIZE, -1), O_RDONLY, SIZE,
 		       PROT_READ, MAP_SHARED);
+	AUTO_CLOSE int one = pin(sys, "large-sparse");
+	AUTO_CLOSE int two = pin(sys, "full");
 	assert_int_equal(
 	    sys_shell(sys, "mapctl --mount %s top --count 2 --interval 100ms", sys->mnt), 0);
 	assert_non_null(strstr(sys->output, "3 objects, 11M, 3M resident, 0 dirty, 1 views, "));
@@ -418,6 +442,7 @@ static void a_screen(void **state)
 	struct winsize narrow = {.ws_col = 40, .ws_row = 6};
 	struct termios before, during;
 	const char *screen;
+	int pins[30];
 
 	sys_mount(sys, NULL);
 	for (int i = 0; i < 30; i++) {
@@ -425,6 +450,7 @@ static void a_screen(void **state)
 
 		snprintf(name, sizeof name, "object-%02d", i);
 		object_make(sys, name, WIRE_SET_SIZE, SIZE, -1);
+		pins[i] = pin(sys, name);
 	}
 	terminal_start(&terminal, sys, 100, 12);
 	assert_int_equal(tcgetattr(terminal.fd, &before), 0);
@@ -447,6 +473,8 @@ static void a_screen(void **state)
 	assert_int_equal(tcgetattr(terminal.fd, &during), 0);
 	assert_int_equal(during.c_lflag, before.c_lflag);
 	assert_int_equal(terminal_end(&terminal), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(pins); i++)
+		close(pins[i]);
 }
 
 static void interrupted(void **state)
@@ -486,8 +514,9 @@ static void nothing_is_left(void **state)
 		      sys->mnt),
 	    0);
 	sys_kill_worker(sys);
-	close(open(sys_path(sys, "a"), O_RDONLY | O_CLOEXEC)); /* known to the kernel again */
+	int pinned = pin(sys, "a"); /* known to the kernel again */
 	json_decref(look(sys, "a"));
+	close(pinned);
 	leaks_check(sys, &before);
 }
 

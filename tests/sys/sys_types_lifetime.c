@@ -149,7 +149,7 @@ static void owned_when_the_mount_ended(void **state)
 {
 	struct sys *sys = *state;
 	mount_store(sys);
-	const char *path = make_mutex(sys, "m");
+	const char *path = make_mutex(sys, "m"), *other = make_mutex(sys, "other");
 	int fd = open_object(path, O_RDWR);
 
 	assert_int_equal(wait_here(fd), WAIT_ACQUIRED);
@@ -157,6 +157,9 @@ static void owned_when_the_mount_ended(void **state)
 	kill(sys_worker(sys), SIGKILL);
 	sys_unmount(sys);
 	mount_store(sys);
+	/* Handles that have the numbers of the former mount's are others. */
+	AUTO_CLOSE int one = open_object(other, O_RDWR), two = open_object(other, O_RDWR);
+	assert_int_equal(wait_here(one), WAIT_ACQUIRED);
 	assert_int_equal(try_wait(path), WAIT_WAS_ABANDONED);
 }
 

@@ -46,7 +46,7 @@ static void every_way_waits(struct sys *sys, enum wait_language language)
 	const char *path;
 	char *rest = NULL;
 
-	sys_time_limit(sys, 120);
+	sys_time_limit(sys, 200);
 	sys_mount(sys, "size=16m");
 	path = make_event(sys, "event", 0);
 	wait_client_start(&client, sys, language, path, ways);
@@ -79,7 +79,7 @@ static void every_way_sets(void **state)
 {
 	struct sys *sys = *state;
 
-	sys_time_limit(sys, 120);
+	sys_time_limit(sys, 200);
 	sys_mount(sys, "size=16m");
 	for (enum wait_language language = 0; language < WAIT_LANGUAGES; language++) {
 		const char *path = make_event(sys, "event", 0);
@@ -101,7 +101,7 @@ static void every_way_sets(void **state)
 static void start_all(struct wait_client *clients, struct sys *sys, const char *path,
 		      const char *const *ways)
 {
-	sys_time_limit(sys, 120);
+	sys_time_limit(sys, 200);
 	for (enum wait_language language = 0; language < WAIT_LANGUAGES; language++)
 		wait_client_start(&clients[language], sys, language, path, ways[language]);
 }
@@ -204,7 +204,7 @@ static void a_mutex_goes_from_hand_to_hand(void **state)
 	struct wait_client holder, next;
 	const char *path;
 
-	sys_time_limit(sys, 120);
+	sys_time_limit(sys, 200);
 	sys_mount(sys, "size=16m");
 	path = make_mutex(sys, "mutex");
 	for (enum wait_language language = 0; language < WAIT_LANGUAGES; language++) {

@@ -67,7 +67,7 @@ static bool is_blocked(pid_t pid)
 
 void wait_client_blocks(struct wait_client *client)
 {
-	if (!BECOMES_TRUE(30, is_blocked(client->pid)))
+	if (!BECOMES_TRUE(60, is_blocked(client->pid)))
 		fail_msg("does not wait: %s", client->command);
 }
 

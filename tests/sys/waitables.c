@@ -196,6 +196,17 @@ int wait_many(const int *fds, unsigned count, uint32_t flags, uint64_t deadline,
 	return rc;
 }
 
+int signal_and_wait(int signal_fd, const char *text, int wait_fd, uint64_t deadline)
+{
+	struct wire_signal_wait both = {.length = (uint32_t)strlen(text), .deadline = deadline};
+
+	memcpy(both.words, text, strlen(text) < sizeof both.words ? strlen(text) : 0);
+	if (ioctl(signal_fd, WIRE_IOC_HANDLE, &both.signal) < 0 ||
+	    ioctl(wait_fd, WIRE_IOC_SIGNAL_WAIT, &both) < 0)
+		return -errno;
+	return both.index == 0 ? (int)both.result : -EPROTO;
+}
+
 uint64_t deadline_in(double seconds)
 {
 	return clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);

@@ -60,6 +60,8 @@ bool ready(int fd);                               /* poll(2): POLLIN at once */
 /* WIRE_IOC_WAIT: 0 or -errno; index and result in *out (may be NULL). */
 int wait_many(const int *fds, unsigned count, uint32_t flags, uint64_t deadline,
 	      struct wire_wait *out);
+/* WIRE_IOC_SIGNAL_WAIT, on wait_fd: the enum wait_result, or -errno. */
+int signal_and_wait(int signal_fd, const char *text, int wait_fd, uint64_t deadline);
 #define NO_DEADLINE UINT64_MAX
 uint64_t deadline_in(double seconds); /* of CLOCK_MONOTONIC, not stretched */
 

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+int fixture_cgroup_fd;
+
 size_t open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -218,6 +220,7 @@ static void configure(struct fixture *f, bool passthrough, bool rootless)
 	    .root_mode = 01777,
 	    .device_major = major(st.st_dev),
 	    .device_minor = minor(st.st_dev),
+	    .cgroup_fd = fixture_cgroup_fd,
 	    .listener = {.name_gone = name_gone,
 			 .unused = unused,
 			 .hold = hold,

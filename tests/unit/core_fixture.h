@@ -80,6 +80,7 @@ struct fixture {
 };
 
 extern const struct core_caller root_caller;
+extern int fixture_cgroup_fd; /* for fixtures to come: 0: jobs do without cgroups */
 
 size_t open_fds(void);
 

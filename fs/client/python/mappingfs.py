@@ -1186,6 +1186,8 @@ class SharedMemory:
         base = name.lstrip("/")
         if not base or "/" in base:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+        if "\0" in base:
+            raise ValueError("embedded null byte")
         return os.path.join(self._directory.path, base)
 
     def _create(self, name: str, size: int, lifetime: Optional[str]) -> int:
