@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #define BATCH  256
-#define PASSES 32 /* to catch what is forked meanwhile */
+#define PASSES 8 /* to catch what is forked meanwhile */
 
 int signal_number(const char *word)
 {
@@ -111,16 +111,21 @@ static size_t signal_pass(struct killing *k, int cgroup, struct pid_list *seen)
 	return count;
 }
 
+/* Who forks faster than we read is caught by the kernel, if all that were met may be killed. */
 static void signal_cgroup(struct killing *k, int cgroup)
 {
 	struct pid_list seen = {0};
+	size_t refused = k->refused;
+	int pass = 0;
 
 	if (k->signal == SIGKILL && k->actor->any && cgroup_kill(cgroup) == 0) {
 		k->sent++;
 		return;
 	}
-	for (int pass = 0; pass < PASSES && signal_pass(k, cgroup, &seen); pass++)
-		;
+	while (pass < PASSES && signal_pass(k, cgroup, &seen))
+		pass++;
+	if (pass == PASSES && k->signal == SIGKILL && k->refused == refused)
+		cgroup_kill(cgroup);
 	pid_list_finish(&seen);
 }
 

@@ -131,7 +131,8 @@ struct wait_handle {
 	uint64_t poll; /* the kernel wants to be told of a change, under this number; 0: no */
 	uint32_t generation;
 	uint16_t access;   /* open(2)'s O_ACCMODE */
-	uint16_t answered; /* enum wait_result + 1 of its last wait; 0: none */
+	uint8_t answered;  /* enum wait_result + 1 of its last wait; 0: none */
+	uint8_t line_left; /* that line has not been read to its end */
 	uint64_t signaled; /* the newest signal-and-wait that has made its change through it */
 };
 

@@ -96,6 +96,9 @@ static int find_name(struct core *core, struct slot *slot, char *name, int *dirf
 	if (!last)
 		return errno == ENAMETOOLONG ? search_name(core, slot, name, dirfd, parent)
 					     : -errno;
+	/* A disk's names can have left the kernel's memory: the inode alone knows none. */
+	if (!last[1])
+		return search_name(core, slot, name, dirfd, parent);
 	snprintf(name, STATE_NAME_MAX + 1, "%s", last + 1);
 	*last = '\0';
 	found = open_path(core, path);

@@ -105,7 +105,8 @@ int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handl
 	if (!core->waits->gathering &&
 	    wait_take(core, slots, handles, count, many->all, &out->index, &out->result)) {
 		core_stage_done(core, (int)out->result, out->index);
-		wait_handle_answered(core, handles[out->index], out->result);
+		out->handle = handles[out->index];
+		wait_handle_answered(core, out->handle, out->result);
 		state_commit(&core->state);
 		for (uint32_t i = 0; i < count; i++)
 			wait_refresh(core, slots[i]);
@@ -217,7 +218,8 @@ int core_poll(struct core *core, uint64_t node, uint64_t handle, uint64_t poll, 
 		if (rc < 0)
 			return rc;
 	}
-	return wait_type_of(slot)->signaled(core, slot, handle);
+	return wait_handle(core, handle)->line_left ||
+	       wait_type_of(slot)->signaled(core, slot, handle);
 }
 
 /* --- handles --- */

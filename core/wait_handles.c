@@ -72,7 +72,7 @@ int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *n
 	handle->key = key;
 	handle->poll = 0;
 	handle->access = (uint16_t)(flags & O_ACCMODE);
-	handle->answered = 0;
+	handle->answered = handle->line_left = 0;
 	handle->signaled = 0;
 	handle->generation++;
 	STAGE(&core->state, handle->node, state_node(&core->state, slot));
@@ -85,7 +85,7 @@ void wait_handle_answered(struct core *core, uint64_t number, enum wait_result r
 	struct wait_handle *handle = wait_handle(core, number);
 
 	if (handle)
-		handle->answered = (uint16_t)(result + 1);
+		handle->answered = (uint8_t)(result + 1);
 }
 
 bool core_waited_last(struct core *core, uint64_t number, enum wait_result *result)
@@ -96,6 +96,14 @@ bool core_waited_last(struct core *core, uint64_t number, enum wait_result *resu
 		return false;
 	*result = (enum wait_result)(handle->answered - 1);
 	return true;
+}
+
+void core_line_left(struct core *core, uint64_t number, bool left)
+{
+	struct wait_handle *handle = wait_handle(core, number);
+
+	if (handle)
+		handle->line_left = left;
 }
 
 void wait_handle_free(struct core *core, uint64_t number)

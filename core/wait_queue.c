@@ -103,7 +103,8 @@ void waiter_end(struct core *core, struct waiter *waiter, int error, enum wait_r
 				     .cookie = waiter->cookie,
 				     .error = error,
 				     .result = result,
-				     .index = index};
+				     .index = index,
+				     .handle = waiter->links[index].handle};
 
 	waiter_destroy(core, waiter);
 	if (l->waited)

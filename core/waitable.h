@@ -23,6 +23,7 @@ struct core_caller;
 struct core_waited {
 	uint64_t unique; /* set by the caller: as the request came */
 	uint64_t cookie; /* set by the caller, for itself */
+	uint64_t handle; /* through which the object of `index` was waited for */
 	int error;       /* 0 or -errno: EINTR, ETIMEDOUT, EIDRM (the object is gone) */
 	enum wait_result result;
 	uint32_t index; /* of many: which; with all: the last one */
@@ -35,6 +36,10 @@ int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 /* How the last wait through this handle ended: its line can be read on, byte by byte even. False:
  * there was none. */
 bool core_waited_last(struct core *core, uint64_t handle, enum wait_result *result);
+
+/* That line has been read to its end, or not: then there is something to poll for (some shells poll
+ * before each byte). */
+void core_line_left(struct core *core, uint64_t handle, bool left);
 
 /* A handle as its holder proves it: number and key. */
 struct core_handle_proof {

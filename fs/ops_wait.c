@@ -22,8 +22,8 @@ static void answer(struct worker *worker, uint64_t unique, int error, const void
 }
 
 /* "acquired\n" from `offset` on, at most `size` bytes of it. */
-static void answer_line(struct worker *worker, uint64_t unique, int error, enum wait_result result,
-			uint64_t offset, uint64_t size)
+static void answer_line(struct worker *worker, uint64_t unique, uint64_t handle, int error,
+			enum wait_result result, uint64_t offset, uint64_t size)
 {
 	char line[LINE_MAX_BYTES];
 	uint64_t length = (uint64_t)snprintf(line, sizeof line, "%s\n", wait_result_name(result));
@@ -32,6 +32,8 @@ static void answer_line(struct worker *worker, uint64_t unique, int error, enum 
 		offset = length;
 	if (size > length - offset)
 		size = length - offset;
+	if (!error)
+		core_line_left(worker->core, handle, offset + size < length);
 	answer(worker, unique, error, line + offset, size);
 }
 
@@ -51,8 +53,8 @@ void ops_waited(void *context, const struct core_waited *waited)
 	if (waited->cookie == COOKIE_IOCTL)
 		answer_ioctl(context, waited);
 	else
-		answer_line(context, waited->unique, waited->error, waited->result, 0,
-			    waited->cookie);
+		answer_line(context, waited->unique, waited->handle, waited->error, waited->result,
+			    0, waited->cookie);
 }
 
 void ops_poll_changed(void *context, uint64_t poll)
@@ -81,7 +83,7 @@ static bool op_read_wait(struct worker *worker, const struct fuse_in_header *in,
 	if (!arg->fh)
 		return false;
 	if (arg->offset && core_waited_last(worker->core, arg->fh, &last))
-		answer_line(worker, in->unique, 0, last, arg->offset, arg->size);
+		answer_line(worker, in->unique, arg->fh, 0, last, arg->offset, arg->size);
 	else if (arg->offset || !arg->size)
 		answer(worker, in->unique, 0, NULL, 0);
 	else
@@ -146,8 +148,9 @@ static void ioctl_handle(struct worker *worker, const struct fuse_in_header *in,
 }
 
 /* The structure may be sent with only as many handles as there are. */
-static int unpack_wait(const struct fuse_ioctl_in *arg, const struct wire_wait *wire, size_t room,
-		       struct core_handle_proof *proofs, struct core_wait_many *out)
+static int unpack_wait(struct core *core, const struct fuse_ioctl_in *arg,
+		       const struct wire_wait *wire, size_t room, struct core_handle_proof *proofs,
+		       struct core_wait_many *out)
 {
 	size_t size = arg->in_size < room ? arg->in_size : room;
 
@@ -157,9 +160,12 @@ static int unpack_wait(const struct fuse_ioctl_in *arg, const struct wire_wait *
 	    size < offsetof(struct wire_wait, handles) + wire->count * sizeof wire->handles[0] ||
 	    (wire->flags & ~(uint32_t)WIRE_WAIT_ALL))
 		return -EINVAL;
-	for (uint32_t i = 0; i < wire->count; i++)
+	for (uint32_t i = 0; i < wire->count; i++) {
 		proofs[i] = (struct core_handle_proof){.handle = wire->handles[i].handle,
 						       .key = wire->handles[i].key};
+		if (!proofs[i].handle && core_handle_proof(core, arg->fh, &proofs[i]) < 0)
+			return -EBADF;
+	}
 	*out = (struct core_wait_many){.handles = proofs,
 				       .count = wire->count,
 				       .all = wire->flags & WIRE_WAIT_ALL,
@@ -173,7 +179,7 @@ static void ioctl_wait(struct worker *worker, const struct fuse_in_header *in,
 	struct core_waited waited = {.unique = in->unique, .cookie = COOKIE_IOCTL};
 	struct core_handle_proof proofs[WIRE_WAIT_MAX];
 	struct core_wait_many many;
-	int rc = unpack_wait(arg, (const void *)(arg + 1), room, proofs, &many);
+	int rc = unpack_wait(worker->core, arg, (const void *)(arg + 1), room, proofs, &many);
 
 	_Static_assert(WIRE_WAIT_MAX == CORE_WAIT_MAX, "one limit");
 	if (rc == 0)

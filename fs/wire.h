@@ -77,7 +77,7 @@ struct wire_wait {
 	uint32_t count;  /* 1 to WIRE_WAIT_MAX */
 	uint32_t flags;
 	uint64_t deadline; /* CLOCK_MONOTONIC ns; UINT64_MAX: none; past: try once (ETIMEDOUT) */
-	struct wire_handle handles[WIRE_WAIT_MAX];
+	struct wire_handle handles[WIRE_WAIT_MAX]; /* all 0: the descriptor of the ioctl itself */
 };
 
 /* Changes one object and waits for the one whose descriptor it is called on: one request instead of

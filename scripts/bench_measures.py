@@ -77,6 +77,8 @@ WAITS = (
     Measure("wake", "wake", "set → a waiting process is awake", TIME, THREE, base=WAIT_BASE),
     Measure("ping_pong", "ping_pong", "round trip of two processes, two events", TIME, THREE,
             Goal(1 / 2, "≤ 2× slower", placements=THREE), WAIT_BASE),
+    Measure("signal_wait", "ping_pong", "… by signal-and-wait, one request each", TIME, THREE,
+            Goal(1 / 2, "≤ 2× slower", placements=THREE), WAIT_BASE),
     Measure("take_release", "semaphore", "semaphore, uncontended: take + release", TIME, BOTH,
             base=WAIT_BASE),
     Measure("round_trip", "semaphore", "… one FUSE round trip (statx)", TIME, BOTH, base=None),

@@ -119,6 +119,8 @@ static int wait_for(const int *fds, struct wire_wait *wait, struct mapping_error
 {
 	if (ioctl(fds[0], wait_request(wait), wait) == 0)
 		return wait->result == WAIT_WAS_ABANDONED ? MAPPING_ABANDONED : 0;
+	if (errno == ENOTTY)
+		return fail_not_waitable(fds[0], error);
 	if (errno == EBADF && !are_of_one_mount(fds, wait->count))
 		return mapping_fail(error, EXDEV,
 				    "the objects are in several mounts; wait for those of one");
@@ -146,8 +148,7 @@ int mapping_wait(int fd, int64_t timeout_ns, struct mapping_error *error)
 			return rc;
 	}
 	wait.deadline = mapping_deadline(timeout_ns);
-	rc = mapping_prove(fd, &wait.handles[0], error);
-	return rc ? rc : wait_for(&fd, &wait, error);
+	return wait_for(&fd, &wait, error); /* handle 0: the descriptor itself */
 }
 
 int mapping_wait_many(const int *fds, size_t count, bool all, int64_t timeout_ns, size_t *index,

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -59,6 +60,16 @@ static int event_receive(struct channel *channel)
 	char line[32];
 
 	return neg_errno((int)pread(channel->read_fd, line, sizeof line, 0));
+}
+
+static int event_exchange(struct channel *to, struct channel *from)
+{
+	struct wire_signal_wait request = {.deadline = UINT64_MAX, .length = 3, .words = "set"};
+
+	if (!to->proof.handle && ioctl(to->write_fd, WIRE_IOC_HANDLE, &to->proof) < 0)
+		return -errno;
+	request.signal = to->proof;
+	return neg_errno(ioctl(from->read_fd, WIRE_IOC_SIGNAL_WAIT, &request));
 }
 
 /* The worker takes requests in order: with this one's answer it has taken those before it. */
@@ -141,9 +152,9 @@ static void futex_close(struct channel *channel)
 }
 
 static const struct channel_type types[] = {
-    {"event", event_open, event_send, event_receive, event_settle, close_ends},
-    {"pipe", pipe_open, pipe_send, pipe_receive, nothing_to_settle, close_ends},
-    {"futex", futex_open, futex_send, futex_receive, nothing_to_settle, futex_close},
+    {"event", event_open, event_send, event_receive, event_settle, close_ends, event_exchange},
+    {"pipe", pipe_open, pipe_send, pipe_receive, nothing_to_settle, close_ends, NULL},
+    {"futex", futex_open, futex_send, futex_receive, nothing_to_settle, futex_close, NULL},
 };
 
 int channel_open(struct channel *channel, const struct bench_options *options, const char *tag,

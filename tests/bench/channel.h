@@ -3,6 +3,7 @@
 #ifndef MAPPINGFS_TESTS_BENCH_CHANNEL_H
 #define MAPPINGFS_TESTS_BENCH_CHANNEL_H
 
+#include "fs/wire.h"
 #include "tests/bench/bench.h"
 
 #include <stdatomic.h>
@@ -12,6 +13,7 @@ struct channel {
 	const struct channel_type *type;
 	int read_fd, write_fd;
 	_Atomic uint32_t *word;
+	struct wire_handle proof; /* event: of write_fd, once it was asked for */
 	bool all; /* sending lets all go who wait, once and for good; else one for each time */
 };
 
@@ -23,6 +25,8 @@ struct channel_type {
 	/* Whoever sleeps in receive() by now is waited for at the other end, too. */
 	int (*settle)(struct channel *channel);
 	void (*close)(struct channel *channel);
+	/* send() and receive() as one request; NULL: there is none. */
+	int (*exchange)(struct channel *to, struct channel *from);
 };
 
 /* By options->by; NULL is "event". -EINVAL: no such type. On success the caller closes it; a forked

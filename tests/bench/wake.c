@@ -26,6 +26,7 @@ struct waker {
 
 struct pair {
 	struct channel there, back;
+	bool joined; /* telling and being told is one request, where there is such a thing */
 };
 
 static void run_waiter(void *arg)
@@ -40,6 +41,13 @@ static void run_echo(void *arg)
 {
 	struct pair *pair = arg;
 
+	if (pair->joined) {
+		if (pair->there.type->receive(&pair->there) < 0)
+			return;
+		while (pair->back.type->exchange(&pair->back, &pair->there) >= 0)
+			continue;
+		return;
+	}
 	while (pair->there.type->receive(&pair->there) >= 0)
 		if (pair->back.type->send(&pair->back) < 0)
 			break;
@@ -152,12 +160,15 @@ int bench_wake(const struct bench_options *options, struct bench_result *result)
 static int op_there_and_back(void *arg)
 {
 	struct pair *pair = arg;
-	int rc = pair->there.type->send(&pair->there);
+	int rc;
 
+	if (pair->joined)
+		return pair->there.type->exchange(&pair->there, &pair->back);
+	rc = pair->there.type->send(&pair->there);
 	return rc < 0 ? rc : pair->back.type->receive(&pair->back);
 }
 
-static int time_pair(struct pair *pair, const struct bench_options *options,
+static int time_pair(struct pair *pair, const struct bench_options *options, const char *name,
 		     struct bench_result *result)
 {
 	double ns;
@@ -167,22 +178,32 @@ static int time_pair(struct pair *pair, const struct bench_options *options,
 	if (pid > 0)
 		stop(pid);
 	if (rc == 0)
-		bench_add(result, "ping_pong", ns);
+		bench_add(result, name, ns);
 	return rc;
 }
 
-int bench_ping_pong(const struct bench_options *options, struct bench_result *result)
+/* Fresh channels: what one echo left unread would be the next one's beginning. */
+static int ping_pong(const struct bench_options *options, bool joined, const char *name,
+		     struct bench_result *result)
 {
-	struct pair pair;
+	struct pair pair = {0};
 	int rc = channel_open(&pair.there, options, "there", false);
 
 	if (rc < 0)
 		return rc;
 	rc = channel_open(&pair.back, options, "back", false);
 	if (rc == 0) {
-		rc = time_pair(&pair, options, result);
+		pair.joined = joined && pair.there.type->exchange;
+		rc = time_pair(&pair, options, name, result);
 		channel_close(&pair.back);
 	}
 	channel_close(&pair.there);
 	return rc;
+}
+
+int bench_ping_pong(const struct bench_options *options, struct bench_result *result)
+{
+	int rc = ping_pong(options, false, "ping_pong", result);
+
+	return rc < 0 ? rc : ping_pong(options, true, "signal_wait", result);
 }
