@@ -138,6 +138,8 @@ static void signal_one(struct core *core, uint32_t index, void *context)
 	struct killing *k = context;
 	int fd;
 
+	if (member->state & MEMBER_MAKING)
+		return;
 	if (!member->pid) {
 		flush(k); /* a batch of its own */
 		cgroup = cgroup_open(core->config.cgroup_fd, member->id);

@@ -163,7 +163,8 @@ static int unpack_wait(struct core *core, const struct fuse_ioctl_in *arg,
 	for (uint32_t i = 0; i < wire->count; i++) {
 		proofs[i] = (struct core_handle_proof){.handle = wire->handles[i].handle,
 						       .key = wire->handles[i].key};
-		if (!proofs[i].handle && core_handle_proof(core, arg->fh, &proofs[i]) < 0)
+		if (!proofs[i].handle && !proofs[i].key &&
+		    core_handle_proof(core, arg->fh, &proofs[i]) < 0)
 			return -EBADF;
 	}
 	*out = (struct core_wait_many){.handles = proofs,

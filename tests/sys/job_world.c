@@ -75,6 +75,22 @@ unsigned cgroups_left(void)
 	return count;
 }
 
+bool job_cgroups_are(uid_t owner)
+{
+	DIR *dir = group[0] ? opendir(group) : NULL;
+	struct dirent *entry;
+	bool all = true;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			all = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
+			      st.st_uid == owner && all;
+	if (dir)
+		closedir(dir);
+	return all;
+}
+
 bool is_in_job_cgroup(pid_t pid)
 {
 	char path[40], line[1024], want[64];
@@ -178,6 +194,8 @@ static int sleeper(void *context)
 		if (pid == 0)
 			for (;;)
 				pause();
+		if (pid < 0)
+			return 1;
 		recipe->children[i] = pid;
 	}
 	*recipe->ready = 1;
@@ -216,6 +234,14 @@ pid_t start_family(struct sys *sys, pid_t *children, int count)
 	memcpy(children, recipe->children, (size_t)count * sizeof *children);
 	munmap(recipe, 4096);
 	return pid;
+}
+
+/* 0 and -1 are everybody. */
+void signal_one(pid_t pid, int number)
+{
+	if (pid <= 1)
+		fail_msg("%d is no process", pid);
+	assert_int_equal(kill(pid, number), 0);
 }
 
 static int polite_status;

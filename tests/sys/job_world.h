@@ -17,6 +17,7 @@ void job_world_begin(struct sys *sys, const char *members);
 void job_world_end(struct sys *sys);
 unsigned cgroups_left(void);
 bool is_in_job_cgroup(pid_t pid);  /* a cgroup below the test's, and named as ours */
+bool job_cgroups_are(uid_t owner); /* all of those left */
 void enter_test_cgroup(pid_t pid); /* 0: the caller */
 
 /* Processes in the test's cgroup. */
@@ -24,7 +25,8 @@ pid_t start_sleeper(struct sys *sys); /* pauses until it is killed */
 pid_t start_sleeper_as(struct sys *sys, uid_t uid, gid_t gid);
 pid_t start_polite(struct sys *sys, int status); /* exits with it on SIGTERM and SIGUSR1 */
 pid_t start_family(struct sys *sys, pid_t *children, int count); /* pauses, and so do they */
-bool runs(pid_t pid);                                            /* not a zombie either */
+void signal_one(pid_t pid, int number); /* fails the test unless it is one process */
+bool runs(pid_t pid);                   /* not a zombie either */
 
 const char *make_job(struct sys *sys, const char *name, uint32_t flags);
 int add(const char *path, pid_t pid); /* bytes taken or -errno */

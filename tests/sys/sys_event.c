@@ -257,6 +257,34 @@ static void a_small_buffer(void **state)
 	assert_int_equal(errno, EAGAIN);
 }
 
+/* Shells read byte by byte, and some poll before each: what is left of a line can be read on, and
+ * says so. */
+static void the_rest_of_a_line(void **state)
+{
+	struct sys *sys = *state;
+	const char *line = "signaled\n";
+	char byte;
+	sys_mount(sys, NULL);
+	const char *path = make_event(sys, "e", AUTO | SET);
+	AUTO_CLOSE int fd = open_object(path, O_RDWR), other = open_object(path, O_RDWR);
+
+	for (int i = 0; i < 9; i++) {
+		assert_true(ready(fd));
+		assert_int_equal(read(fd, &byte, 1), 1);
+		assert_int_equal(byte, line[i]);
+		assert_false(ready(other));
+		if (i == 4)
+			sys_kill_worker(sys);
+	}
+	assert_false(ready(fd));
+	assert_int_equal(read(fd, &byte, 1), 0);
+	assert_int_equal(words(fd, "set\n"), 4);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1); /* from the beginning is another wait */
+	assert_int_equal(pread(fd, &byte, 1, 8), 1);
+	assert_int_equal(byte, '\n');
+	assert_int_equal(pread(other, &byte, 1, 1), 0); /* which has not waited yet */
+}
+
 static void from_the_shell(void **state)
 {
 	struct sys *sys = *state;
@@ -406,6 +434,7 @@ static const struct CMUnitTest tests[] = {
     SYS_TEST_BOTH_MODES(several_lines),
     SYS_TEST_BOTH_MODES(read_is_a_line_and_the_end),
     SYS_TEST_BOTH_MODES(a_small_buffer),
+    SYS_TEST_BOTH_MODES(the_rest_of_a_line),
     SYS_TEST_BOTH_MODES(from_the_shell),
     SYS_TEST_BOTH_MODES(maps_and_sizes_are_refused),
     SYS_TEST_BOTH_MODES(private_maps_show_nothing),

@@ -45,7 +45,7 @@ static void poll_tells(struct sys *sys)
 
 	assert_true(add(path, member) > 0);
 	assert_int_equal(poll(&polled, 1, 0), 0);
-	assert_int_equal(kill(member, SIGKILL), 0);
+	signal_one(member, SIGKILL);
 	assert_int_equal(poll(&polled, 1, 10000), 1); /* a zombie has ended, too */
 	assert_int_equal(sys_wait(sys, member), KILLED);
 }
@@ -120,7 +120,7 @@ static void refused_processes(struct sys *sys)
 	pid_t gone = start_sleeper(sys), zombie = start_sleeper(sys);
 
 	sys_kill(sys, gone);
-	assert_int_equal(kill(zombie, SIGKILL), 0);
+	signal_one(zombie, SIGKILL);
 	WAIT_UNTIL(10, !runs(zombie));
 	assert_int_equal(add(path, 1), -EPERM);
 	assert_int_equal(add(path, 2), -EPERM); /* kthreadd */
@@ -180,7 +180,7 @@ static void children_stay_out(struct sys *sys)
 	wait_for_state(path, "signaled");
 	for (int i = 0; i < 2; i++) {
 		assert_true(runs(children[i]));
-		assert_int_equal(kill(children[i], SIGKILL), 0);
+		signal_one(children[i], SIGKILL);
 	}
 }
 PIDFD_TEST(children_stay_out)

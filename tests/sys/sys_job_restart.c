@@ -37,14 +37,14 @@ static void halt(struct sys *sys)
 {
 	pid_t worker = sys_worker(sys);
 
-	assert_int_equal(kill(sys->supervisor, SIGSTOP), 0);
-	assert_int_equal(kill(worker, SIGKILL), 0);
+	signal_one(sys->supervisor, SIGSTOP);
+	signal_one(worker, SIGKILL);
 	WAIT_UNTIL(10, !runs(worker));
 }
 
 static void resume(struct sys *sys)
 {
-	assert_int_equal(kill(sys->supervisor, SIGCONT), 0);
+	signal_one(sys->supervisor, SIGCONT);
 }
 
 static void members_end_without_worker(struct sys *sys)
@@ -139,7 +139,7 @@ static void a_number_is_not_a_process(struct sys *sys)
 	close(fd);
 	assert_true(state_is(path, "signaled"));
 	assert_true(runs(member)); /* the stranger */
-	assert_int_equal(kill(member, SIGTERM), 0);
+	signal_one(member, SIGTERM);
 	assert_int_equal(sys_wait(sys, parent), 0);
 	munmap((void *)want.up, 4096);
 }
@@ -167,7 +167,7 @@ static void storm(struct sys *sys)
 			assert_true(words(fd, "kill\n") > 0);
 		for (int i = 0; i < MEMBERS; i++) {
 			if (round % 2 == 0)
-				assert_int_equal(kill(pids[i], SIGKILL), 0);
+				signal_one(pids[i], SIGKILL);
 			assert_int_equal(sys_wait(sys, pids[i]), KILLED);
 		}
 		assert_int_equal(waiter_end(waiter), WAIT_SIGNALED);

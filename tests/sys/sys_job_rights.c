@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,28 @@ static void file_rights_come_first(struct sys *sys)
 	wait_for_state(path, "signaled");
 }
 JOB_TEST(file_rights_come_first)
+
+/* Whoever adds to it, the cgroup is not his to write to. */
+static void cgroups_are_ours(struct sys *sys)
+{
+	const char *path = make_job(sys, "j", 0);
+	uid_t uid;
+	gid_t gid;
+
+	sys_ordinary_user(&uid, &gid);
+	pid_t own = start_sleeper_as(sys, uid, gid);
+	/* The worker makes files as their owner. */
+	assert_int_equal(sys_shell(sys,
+				   "setpriv --reuid=%u --regid=%u --clear-groups touch %s/file",
+				   uid, gid, sys->mnt),
+			 0);
+	assert_int_equal(words_as(sys, uid, gid, path, adding(own)), 0);
+	assert_int_equal(cgroups_left(), 1);
+	assert_true(job_cgroups_are(0));
+	sys_kill(sys, own);
+	wait_for_state(path, "signaled");
+}
+CGROUP_TEST(cgroups_are_ours)
 
 struct deed {
 	const char *path, *text;
@@ -230,9 +253,13 @@ JOB_TEST(pid_namespaces)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    JOB_ROWS(strangers_are_refused),  JOB_ROWS(mixed_members),
-	    JOB_ROWS(file_rights_come_first), JOB_ROWS(capabilities_count),
-	    JOB_ROWS(user_namespaces),        JOB_ROWS(pid_namespaces),
+	    JOB_ROWS(strangers_are_refused),
+	    JOB_ROWS(mixed_members),
+	    JOB_ROWS(file_rights_come_first),
+	    JOB_ROWS(capabilities_count),
+	    SYS_TEST_BOTH_MODES(cgroups_are_ours_by_cgroup),
+	    JOB_ROWS(user_namespaces),
+	    JOB_ROWS(pid_namespaces),
 	};
 
 	return sys_run_tests("job rights", tests);

@@ -62,7 +62,7 @@ static void waiters_hold_it(void **state)
 
 	path = make_bound_to_handles(sys, "t", OBJECT_EVENT, WIRE_TEMPORARY);
 	one = waiter_process(sys, path);
-	kill(sys_worker(sys), SIGKILL); /* nobody may be there to hear of it */
+	strike_worker(sys); /* nobody may be there to hear of it */
 	sys_kill(sys, one);
 	GOES(path);
 }
@@ -154,7 +154,7 @@ static void owned_when_the_mount_ended(void **state)
 
 	assert_int_equal(wait_here(fd), WAIT_ACQUIRED);
 	close(fd);
-	kill(sys_worker(sys), SIGKILL);
+	strike_worker(sys);
 	sys_unmount(sys);
 	mount_store(sys);
 	/* Handles that have the numbers of the former mount's are others. */

@@ -71,7 +71,7 @@ static void state_survives(void **state)
 	assert_int_equal(words(owner, "release\n"), -EPERM);
 	assert_int_equal(words(fd, "release\n"), 8);
 	assert_int_equal(wait_here(owner), WAIT_ACQUIRED);
-	kill(sys_worker(sys), SIGKILL);
+	strike_worker(sys);
 	close(owner); /* nobody may be there to hear of it */
 	assert_int_equal(wait_here(fd), WAIT_WAS_ABANDONED);
 	sys_kill_worker(sys);
@@ -125,7 +125,7 @@ static void order_is_kept(void **state)
 		if (i % 10 == 5)
 			sys_kill_worker(sys);
 		if (i % 10 == 7) /* the release itself finds nobody there */
-			kill(sys_worker(sys), SIGKILL);
+			strike_worker(sys);
 		assert_int_equal(words(fd, "release\n"), 8);
 		WAIT_UNTIL(10, line->turns == i + 1);
 	}
@@ -182,10 +182,10 @@ static void pollers_are_woken_after(void **state)
 		if (round % 4 < 2)
 			sys_kill_worker(sys);
 		else
-			kill(sys_worker(sys), SIGKILL);
+			strike_worker(sys);
 		assert_int_equal(words_to(path, "set\n"), 4);
 		if (round % 4 == 3)
-			kill(sys_worker(sys), SIGKILL);
+			strike_worker(sys);
 		for (int i = 0; i < 3; i++) {
 			assert_int_equal(pthread_join(threads[i], &good), 0);
 			assert_non_null(good);
@@ -207,12 +207,12 @@ static void interrupted_while_nobody_is_there(void **state)
 	catch_interrupts();
 	for (int round = 0; round < 20; round++) {
 		struct waiter *waiter = waiter_start(fd);
-		kill(sys_worker(sys), SIGKILL);
+		strike_worker(sys);
 		if (round % 2)
 			usleep((unsigned)round * 200);
 		assert_int_equal(waiter_interrupt(waiter), -EINTR);
 		pid_t pid = waiter_process(sys, path);
-		kill(sys_worker(sys), SIGKILL);
+		strike_worker(sys);
 		sys_kill(sys, pid);
 	}
 	assert_int_equal(words(fd, "release 3\n"), 10);
@@ -234,7 +234,7 @@ static void deadlines_are_kept(void **state)
 	assert_true(clock_ns(CLOCK_MONOTONIC) - begin >= 300000000);
 	/* One that passes while nobody is there. */
 	soon = waiter_start_many(fds, 2, 0, deadline_in(0.05));
-	kill(sys_worker(sys), SIGKILL);
+	strike_worker(sys);
 	assert_int_equal(waiter_end_many(soon, NULL), -ETIMEDOUT);
 	assert_int_equal(words(fds[0], "set\n"), 4);
 	assert_int_equal(words(fds[1], "set\n"), 4);

@@ -216,7 +216,9 @@ static void wrong_handles(void **state)
 		bad.handle ^= 1ULL << bit;
 		assert_int_equal(wait_named(fd, bad), -EBADF);
 	}
-	assert_int_equal(wait_named(fd, (struct wire_handle){0, 0}), -EBADF);
+	/* All zero is the descriptor itself, with its own rights. */
+	assert_int_equal(wait_named(fd, (struct wire_handle){0, 0}), 0);
+	assert_int_equal(wait_named(writer, (struct wire_handle){0, 0}), -EACCES);
 	assert_int_equal(wait_named(fd, handle_of(writer)), -EACCES);
 	close(steal_fd(&other));
 	WAIT_UNTIL(5, wait_named(fd, second) == -EBADF);

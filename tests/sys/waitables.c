@@ -318,6 +318,14 @@ pid_t waiter_process(struct sys *sys, const char *path)
 	return pid;
 }
 
+void strike_worker(struct sys *sys)
+{
+	pid_t worker;
+
+	WAIT_UNTIL(10, (worker = sys_worker(sys)) > 0);
+	kill(worker, SIGKILL);
+}
+
 static void interrupted(int number)
 {
 	(void)number;

@@ -91,6 +91,9 @@ int waiter_interrupt(struct waiter *waiter); /* by SIGUSR1; the same */
 pid_t waiter_process(struct sys *sys, const char *path); /* returns when it is blocked */
 #define ENDED_WITH(result) (200 + (result))              /* sys_wait() of it; else an errno */
 
+/* kill -9 of the worker, and on at once: what comes next may find nobody there. */
+void strike_worker(struct sys *sys);
+
 /* A handler without SA_RESTART for SIGUSR1, which interrupts. */
 void catch_interrupts(void);
 

@@ -204,6 +204,8 @@ static struct tracee first_worker(const struct crash_case *c, struct fixture *f)
 {
 	struct tracee t = {.pid = fork()};
 
+	if (t.pid < 0)
+		abort(); /* -1 is everybody to kill(2) */
 	if (t.pid == 0) {
 		f->core = NULL;
 		new_worker(f);
@@ -223,6 +225,8 @@ static struct tracee second_worker(const struct crash_case *c, struct fixture *f
 {
 	struct tracee t = {.pid = fork()};
 
+	if (t.pid < 0)
+		abort(); /* -1 is everybody to kill(2) */
 	if (t.pid == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		if (c->second == IN_START)

@@ -139,12 +139,14 @@ pid_t job_process(uid_t uid)
 	pid_t pid;
 
 	if (pipe(ready) < 0)
-		return -1;
+		abort();
 	pid = fork();
+	if (pid < 0)
+		abort();
 	if (pid == 0) {
 		dup2(ready[1], 0);
 		syscall(SYS_close_range, 1, ~0U, 0);
-		alarm(30);
+		alarm(20);
 		if (fixture_cgroup_fd > 0 && !job_group_write("cgroup.procs", "0"))
 			_exit(1);
 		if (syscall(SYS_setresuid, uid, uid, uid) < 0 || write(0, "", 1) != 1)
@@ -155,7 +157,7 @@ pid_t job_process(uid_t uid)
 	}
 	close(ready[1]);
 	if (read(ready[0], &byte, 1) != 1)
-		pid = -1;
+		abort();
 	close(ready[0]);
 	return pid;
 }
@@ -174,9 +176,17 @@ bool job_process_runs(pid_t pid)
 	return at && at[2] != 'Z' && at[2] != 'X';
 }
 
+/* 0 and -1 are everybody. */
+void job_process_kill(pid_t pid)
+{
+	if (pid <= 1)
+		abort();
+	kill(pid, SIGKILL);
+}
+
 void job_process_end(pid_t pid)
 {
-	kill(pid, SIGKILL);
+	job_process_kill(pid);
 	waitpid(pid, NULL, 0);
 }
 

@@ -15,10 +15,12 @@ bool job_group_take_back(pid_t pid);
 unsigned job_group_count(const struct fixture *f); /* cgroups of its jobs in it */
 bool in_job_cgroup(pid_t pid);
 
-/* Sleeps in the test's cgroup, as uid; ends by itself after 30 s. Has no descriptors of ours. */
+/* Sleeps in the test's cgroup, as uid; ends by itself after 20 s. Has no descriptors of ours. Never
+ * fails: aborts. */
 pid_t job_process(uid_t uid);
 bool job_process_runs(pid_t pid);
-void job_process_end(pid_t pid); /* kills; reaps if it is ours */
+void job_process_kill(pid_t pid); /* aborts unless it is a number of one process */
+void job_process_end(pid_t pid);  /* and reaps if it is ours */
 
 /* "add PID" or any words, as uid, which the test's process says: bytes taken or -errno. */
 int job_say(struct fixture *f, uint64_t node, uint64_t handle, uid_t uid, const char *format, ...)

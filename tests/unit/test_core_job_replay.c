@@ -99,7 +99,7 @@ static void act_end(struct fixture *f)
 {
 	struct pollfd told = {.fd = core_poll_fd(f->core), .events = POLLIN};
 
-	kill(FIRST, SIGKILL);
+	job_process_kill(FIRST);
 	waitpid(FIRST, NULL, 0);
 	while (f->core->state.members[1].node && poll(&told, 1, 1000) == 1)
 		core_dispatch(f->core);
@@ -134,7 +134,7 @@ static void check_first(struct fixture *f)
 	CHECK(job_becomes(f, NODE, "running 1"));
 	CHECK(!by_cgroup() || (in_job_cgroup(FIRST) && !in_job_cgroup(SECOND)));
 	CHECK(job_group_count(f) == by_cgroup());
-	kill(FIRST, SIGKILL);
+	job_process_kill(FIRST);
 	CHECK(job_becomes(f, NODE, "signaled"));
 	CHECK(job_process_runs(SECOND));
 	given_back(f);
@@ -145,9 +145,9 @@ static void check_both(struct fixture *f)
 	CHECK(job_becomes(f, NODE, "running 2"));
 	CHECK(!by_cgroup() || (in_job_cgroup(FIRST) && in_job_cgroup(SECOND)));
 	CHECK(job_group_count(f) == by_cgroup());
-	kill(FIRST, SIGKILL);
+	job_process_kill(FIRST);
 	CHECK(job_becomes(f, NODE, "running 1"));
-	kill(SECOND, SIGKILL);
+	job_process_kill(SECOND);
 	CHECK(job_becomes(f, NODE, "signaled"));
 	given_back(f);
 }
@@ -189,7 +189,7 @@ static void check_none_added(struct fixture *f)
 
 static void check_ended(struct fixture *f)
 {
-	kill(FIRST, SIGKILL); /* it may have died before it could */
+	job_process_kill(FIRST); /* it may have died before it could */
 	CHECK(job_becomes(f, NODE, "signaled"));
 	CHECK(job_process_runs(SECOND));
 	given_back(f);
