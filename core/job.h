@@ -3,7 +3,7 @@
  * A member of a job is a cgroup of its own, made below the cgroup that a process was in when it was
  * added: the process stays within its limits, and its children follow. One job has as many of them
  * as its processes came from different places. Where no cgroup can be had, a member is a single
- * process, known by its number and the time it began.
+ * process, known by its number and what tells it from others of that number.
  *
  * job.c          the words, and what the job's state makes of them
  * job_members.c  the table of members in the state area, and their descriptors
@@ -72,9 +72,11 @@ void job_cgroup_name(int state_fd, uint32_t index, const struct job_member *memb
 /* --- job_pids.c --- */
 int pidfd_of(pid_t pid); /* owned; -EINVAL: a thread that is not its process' first */
 int pidfd_signal(int pidfd, int signal);
-/* What /proc/PID/stat says. 0 or -errno. */
+/* What /proc/PID/stat says; begin in ticks since the machine's. 0 or -errno. */
 int process_begin(pid_t pid, uint64_t *begin, bool *kernel);
-int process_open(pid_t pid, uint64_t begin); /* pidfd; -ESRCH: that one has ended */
+/* What tells it from all others that have had or will have its number. */
+int process_identity(pid_t pid, int pidfd, uint64_t *id);
+int process_open(pid_t pid, uint64_t id); /* pidfd; -ESRCH: that one has ended */
 bool process_ended(int pidfd);
 
 struct pid_list {

@@ -234,7 +234,7 @@ void job_join_finish(struct core *core, uint32_t index)
 
 struct same {
 	pid_t pid;
-	uint64_t begin;
+	uint64_t id;
 	bool found;
 };
 
@@ -243,7 +243,7 @@ static void compare_process(struct core *core, uint32_t index, void *context)
 	const struct job_member *member = &core->state.members[index];
 	struct same *same = context;
 
-	if ((pid_t)member->pid == same->pid && member->id == same->begin)
+	if ((pid_t)member->pid == same->pid && member->id == same->id)
 		same->found = true;
 }
 
@@ -253,11 +253,8 @@ static int join_process(struct core *core, struct slot *slot, pid_t pid, int pid
 	uint64_t node = state_node(&core->state, slot);
 	struct job_member *member;
 	uint32_t index;
-	bool kernel;
-	int fd, rc = process_begin(pid, &same.begin, &kernel);
+	int fd, rc = process_identity(pid, pidfd, &same.id);
 
-	if (rc == 0)
-		rc = pidfd_signal(pidfd, 0);
 	if (rc < 0)
 		return rc;
 	members_each(core, node, compare_process, &same);
@@ -268,7 +265,7 @@ static int join_process(struct core *core, struct slot *slot, pid_t pid, int pid
 		return -ENOSPC;
 	member = &core->state.members[index];
 	*member = (struct job_member){
-	    .ino = slot->ino, .id = same.begin, .pid = (uint32_t)pid, .serial = member->serial};
+	    .ino = slot->ino, .id = same.id, .pid = (uint32_t)pid, .serial = member->serial};
 	fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
 	rc = fd < 0 ? -errno : member_watch(core, index, fd);
 	if (rc < 0)

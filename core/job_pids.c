@@ -5,8 +5,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
+#define MAGIC_PIDFS        0x50494446  /* PID_FS_MAGIC */
 #define FLAG_KERNEL_THREAD 0x00200000U /* PF_KTHREAD */
 
 static int compare(const void *a, const void *b)
@@ -107,17 +110,32 @@ bool process_ended(int pidfd)
 	return poll(&p, 1, 0) == 1;
 }
 
-int process_open(pid_t pid, uint64_t begin)
+/* Since Linux 6.9 (pidfs) the inode number of a pidfd is the process' alone as long as the machine
+ * runs. Before, the number with the begin has to do: two processes of one number would have to
+ * begin within a tick. */
+int process_identity(pid_t pid, int pidfd, uint64_t *id)
+{
+	struct statfs fs;
+	struct stat st;
+	bool kernel;
+	int rc;
+
+	if (fstatfs(pidfd, &fs) == 0 && fs.f_type == MAGIC_PIDFS && fstat(pidfd, &st) == 0) {
+		*id = st.st_ino;
+		return 0;
+	}
+	rc = process_begin(pid, id, &kernel);
+	/* What was read is of the process the descriptor is of, unless that one is gone. */
+	return rc == 0 && pidfd_signal(pidfd, 0) == -ESRCH ? -ESRCH : rc;
+}
+
+int process_open(pid_t pid, uint64_t id)
 {
 	AUTO_CLOSE int fd = pidfd_of(pid);
 	uint64_t now;
-	bool kernel;
-	int rc = fd < 0 ? fd : process_begin(pid, &now, &kernel);
+	int rc = fd < 0 ? fd : process_identity(pid, fd, &now);
 
 	if (rc < 0)
 		return rc == -EINVAL ? -ESRCH : rc;
-	/* What was read is of the process the descriptor is of, unless that one is gone. */
-	if (now != begin || (pidfd_signal(fd, 0) == -ESRCH))
-		return -ESRCH;
-	return steal_fd(&fd);
+	return now == id ? steal_fd(&fd) : -ESRCH;
 }

@@ -155,7 +155,7 @@ enum {                             /* account.flags */
 struct job_member {
 	uint64_t node;   /* of the job; 0: free; or one of those below, that no slot has */
 	uint64_t ino;    /* of the job */
-	uint64_t id;     /* cgroup: its file handle's number; process: its start time */
+	uint64_t id;     /* cgroup: its file handle's number; process: what tells it from others */
 	uint64_t parent; /* id of the cgroup it was made in */
 	uint32_t pid;    /* 0: a cgroup */
 	uint32_t state;  /* MEMBER_MAKING, MEMBER_ENDED */

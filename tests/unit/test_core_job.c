@@ -1,8 +1,9 @@
 /* Jobs: what no plain sequence of system calls brings about. */
-#include "core/internal.h"
+#include "core/job.h"
 #include "tests/unit/core_job.h"
 
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -313,6 +314,32 @@ static void callers_from_nowhere(void **state)
 	assert_nothing_left(f);
 }
 
+/* What older kernels tell processes by. */
+static void what_proc_says(void **state)
+{
+	uint64_t mine = 0, again = 1, others = 0;
+	bool kernel = true;
+	char name[16];
+	pid_t pid;
+
+	(void)state;
+	prctl(PR_GET_NAME, name);
+	assert_int_equal(prctl(PR_SET_NAME, "a) R 1 (b"), 0);
+	assert_int_equal(process_begin(getpid(), &mine, &kernel), 0);
+	prctl(PR_SET_NAME, name);
+	assert_false(kernel);
+	assert_int_equal(process_begin(getpid(), &again, &kernel), 0);
+	assert_int_equal(mine, again);
+	usleep(50000); /* some ticks */
+	pid = job_process(0);
+	assert_int_equal(process_begin(pid, &others, &kernel), 0);
+	assert_true(others > mine && !kernel);
+	assert_int_equal(process_begin(2, &others, &kernel), 0);
+	assert_true(kernel);
+	job_process_end(pid);
+	assert_int_equal(process_begin(pid, &others, &kernel), -ESRCH);
+}
+
 static int setup_cgroup(void **state)
 {
 	job_use_cgroups(true);
@@ -341,7 +368,7 @@ int main(void)
 	    ROWS(falls_back_to_processes), ROWS(without_cgroups_only),
 	    ROWS(removed_behind_our_back), ROWS(cgroups_are_found_without_handles),
 	    ROWS(descriptors_run_out),     ROWS(table_is_full),
-	    ROWS(callers_from_nowhere),
+	    ROWS(callers_from_nowhere),    cmocka_unit_test(what_proc_says),
 	};
 	int rc;
 
