@@ -16,14 +16,16 @@ bool hidden_is(const struct slot *slot)
 	return (slot->flags & (SLOT_HIDDEN | gone)) == SLOT_HIDDEN;
 }
 
-/* Made so long ago that its creator cannot be at it still, and held by nobody. */
+/* Made so long ago that its creator cannot be at it still, and held by nobody; or gone. */
 static bool is_left(struct core *core, struct slot *slot)
 {
 	struct stat st;
 	uint64_t made;
 
-	if (slot->handles || tree_stat(&core->tree, slot, &st) < 0)
+	if (slot->handles)
 		return false;
+	if (tree_stat(&core->tree, slot, &st) < 0)
+		return true;
 	made = (uint64_t)st.st_ctim.tv_sec * 1000000000ULL + (uint64_t)st.st_ctim.tv_nsec;
 	return clock_ns(CLOCK_REALTIME) - made >= GRACE_NS;
 }

@@ -232,8 +232,9 @@ static int rebuild_slot(struct core *core, uint32_t index)
 	core->failing += !slot_is_waitable(slot) && slot->flush_error != 0;
 	if (slot->flags & SLOT_DEAD)
 		return 0;
-	/* Killed after it got its first name, before we could say so. */
-	if ((slot->flags & SLOT_ORPHAN) &&
+	/* Killed after it got its first name, before we could say so. (One that nobody knows was
+	 * being freed.) */
+	if (slot->lookups && (slot->flags & SLOT_ORPHAN) &&
 	    !tree_orphan_exists(&core->tree, state_node(&core->state, slot)))
 		slot->flags &= ~(uint32_t)(SLOT_ORPHAN | SLOT_UNBORN);
 	return map_put(&core->by_ino, slot->ino, index);

@@ -58,6 +58,8 @@ void leaks_check(struct sys *sys, const struct leaks *before)
 
 	if (BECOMES_TRUE(10, (now = count(sys), no_more_than(&now, before))))
 		return;
+	sys_shell(sys, "%s/mapctl --mount %s --json top --count 1", TEST_BIN_DIR, sys->mnt);
+	sys_say("what is known: %s", sys->output);
 	fail_msg(
 	    "before and now: worker fds %d %d, supervisor fds %d %d, known %lld %lld, handles %lld "
 	    "%lld, committed %lld %lld, bound %lld %lld",

@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "tests/sys/objects.h"
+#include "tests/sys/waitables.h"
 
 enum { RW = PROT_READ | PROT_WRITE, MIB = 1 << 20 };
 
@@ -186,7 +187,7 @@ static void survives_the_worker(void **state)
 	sys_kill_worker(sys);
 	assert_int_equal(committed(sys), before); /* unlinked and mapped */
 	if (sys->mode == SYS_PASSTHROUGH)
-		kill(sys_worker(sys), SIGKILL);
+		strike_worker(sys);
 	munmap(view, 40LL * MIB);
 	WAIT_UNTIL(5, committed(sys) == 0);
 	assert_int_equal(ftruncate(fd, 60LL * MIB), 0);

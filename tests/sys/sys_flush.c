@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "tests/sys/objects.h"
+#include "tests/sys/waitables.h"
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -250,7 +251,7 @@ static void with_the_worker_dead(void **state)
 		char *view = view_of(path, O_RDWR, SIZE, RW, MAP_SHARED);
 		memset(view, '0' + round, SIZE);
 		double before = now();
-		kill(sys_worker(sys), SIGKILL);
+		strike_worker(sys);
 		munmap(view, SIZE);
 		flush_after(path, before);
 		WAIT_UNTIL(5, dirty_pages(fd) <= 0);

@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 
 #include "tests/sys/objects.h"
+#include "tests/sys/waitables.h"
 
 enum { RW = PROT_READ | PROT_WRITE, SIZE = 1 << 20 };
 enum { TEMPORARY = WIRE_SET_SIZE | WIRE_TEMPORARY };
@@ -395,11 +396,11 @@ static void worker_dies_in_between(void **state)
 	sys_kill_worker(sys);
 	close(fd);
 	if (sys->mode == SYS_PASSTHROUGH) { /* a cached view needs the worker for new pages only */
-		kill(sys_worker(sys), SIGKILL);
+		strike_worker(sys);
 		strcpy(view + SIZE / 2, "a new page while the worker starts");
 	}
 	STAYS(path);
-	kill(sys_worker(sys), SIGKILL);
+	strike_worker(sys);
 	munmap(view, SIZE); /* nobody may be there to hear of it */
 	GOES(path);
 	pages_returned(sys);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "tests/sys/objects.h"
+#include "tests/sys/waitables.h"
 
 enum { RW = PROT_READ | PROT_WRITE, SIZE = 1 << 20 };
 
@@ -469,7 +470,7 @@ ROW(worker_dies_with_views_left)
 	sys_kill_worker(o->sys);
 	held_by(o, 0, 1);
 	strcpy(view, "after both");
-	kill(sys_worker(o->sys), SIGKILL);
+	strike_worker(o->sys);
 	munmap(view, SIZE); /* nobody may be there to hear of it */
 }
 
@@ -478,10 +479,10 @@ ROW(worker_dies_as_the_handle_closes)
 	int fd = open_rw(o);
 	char *view = map(fd);
 
-	kill(sys_worker(o->sys), SIGKILL);
+	strike_worker(o->sys);
 	close(fd);
 	held_by(o, 0, 1);
-	kill(sys_worker(o->sys), SIGKILL);
+	strike_worker(o->sys);
 	munmap(view, SIZE);
 }
 

@@ -536,7 +536,7 @@ class Many(TestCase):
     def test_handles_cannot_be_guessed(self):
         event = self.keep(Event.create(signaled=True))
         number, key = struct.unpack("=QQ", event._handle())
-        for wrong in ((number, key ^ 1), (number + 1, key), (0, 0), (1 << 63, key)):
+        for wrong in ((number, key ^ 1), (number + 1, key), (0, key), (1 << 63, key)):
             event._proof = struct.pack("=QQ", *wrong)
             with self.assertRaises(OSError) as caught:
                 event.wait(0)
