@@ -266,7 +266,7 @@ static void nonblocking_waits_meet_kills(void **state)
 	snprintf(expected, sizeof expected, "%u of 1000000", released - taken);
 	sys_say("%u kills, %u released, %u taken", kills, released, taken);
 	assert_true(state_is(path, expected));
-	assert_true(kills > 50);
+	assert_true(kills > 10);
 }
 
 static const struct CMUnitTest tests[] = {
