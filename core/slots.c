@@ -220,12 +220,28 @@ static bool keep_orphan(void *context, uint64_t node)
 	return true;
 }
 
+static bool is_free(const struct slot *slot)
+{
+	return !slot->lookups && !slot->handles && !slot->flags;
+}
+
+/* Every look at all slots ends at `high`: what many objects once needed is not looked at for ever.
+ * Their generations stay where they are. */
+static void lower_high(struct state *state)
+{
+	uint32_t high = state->header->high;
+
+	while (high > 2 && is_free(&state->slots[high - 1]))
+		high--;
+	*(volatile uint32_t *)&state->header->high = high;
+}
+
 /* A slot that a former worker was about to free, or had not brought to life, is freed now. */
 static int rebuild_slot(struct core *core, uint32_t index)
 {
 	struct slot *slot = &core->state.slots[index];
 
-	if (!slot->lookups && !slot->handles && !slot->flags)
+	if (is_free(slot))
 		return push_free(core, index);
 	core->known++;
 	core->handles += slot->handles;
@@ -246,6 +262,7 @@ int slots_rebuild(struct core *core)
 	struct state *state = &core->state;
 	int rc = 0;
 
+	lower_high(state);
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		rc = rebuild_slot(core, i);
 	if (rc == 0)
