@@ -39,16 +39,13 @@ static int print_lifetime(struct core *core, struct slot *slot, char *buffer, si
 static int print_backing(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
 	char path[PATH_MAX] = "(not bound any more)";
-	ssize_t length = -1;
 	int fd;
 
 	if (!(slot->flags & SLOT_BOUND))
 		return snprintf(buffer, size, slot->flags & SLOT_SPARSE ? "sparse" : "memory");
 	fd = binding_descriptor(core, slot);
 	if (fd >= 0)
-		length = readlink(tree_fd_path(fd).text, path, sizeof path - 1);
-	if (length >= 0)
-		path[length] = '\0';
+		path_of_fd(fd, path, sizeof path); /* else as it is */
 	return snprintf(buffer, size, "%s:%s", slot->flags & SLOT_READ_ONLY ? "file-ro" : "file",
 			path);
 }

@@ -128,13 +128,12 @@ static int later_start(struct core *core)
 	state_save_in_hand(&core->state);
 	recover_attach(core);
 	binding_recover(core);
+	wait_gather(core);
 	int rc = members_resume(core);
 	if (rc == 0)
 		rc = slots_rebuild(core);
 	if (rc == 0) {
 		accounts_resume(core);
-		wait_resume(core);
-		hidden_resume(core);
 		lastview_resume(core);
 		flush_resume(core);
 	}

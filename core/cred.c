@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 
@@ -22,28 +23,53 @@ void cred_assume(const struct core *core, const struct core_caller *caller)
 	now = *caller;
 }
 
+static int count_words(const char *text)
+{
+	int count = 0;
+
+	for (text += strspn(text, " \t\n"); *text; text += strspn(text, " \t\n")) {
+		count++;
+		text += strcspn(text, " \t\n");
+	}
+	return count;
+}
+
+int cred_status(pid_t pid, struct cred_status *out)
+{
+	char path[40], line[1024];
+	FILE *file;
+
+	*out = (struct cred_status){.fsuid = (uid_t)-1};
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	file = pid > 0 ? fopen(path, "re") : NULL;
+	if (!file)
+		return -ESRCH;
+	while (fgets(line, sizeof line, file)) {
+		if (strncmp(line, "Tgid:", 5) == 0)
+			sscanf(line + 5, "%d", &out->process);
+		else if (strncmp(line, "Uid:", 4) == 0)
+			sscanf(line + 4, "%*u %*u %*u %u", &out->fsuid);
+		else if (strncmp(line, "CapEff:", 7) == 0)
+			out->capabilities = strtoull(line + 7, NULL, 16);
+		else if (strncmp(line, "NSpid:", 6) == 0)
+			out->levels = count_words(line + 6);
+	}
+	fclose(file);
+	return 0;
+}
+
 /* The kernel names the thread. A leader's number is its process's; pidfd_open(2) tells them apart
  * for less than /proc. */
 pid_t cred_process(pid_t thread)
 {
-	char path[40], line[128];
 	int fd = thread > 0 ? (int)syscall(SYS_pidfd_open, thread, 0) : -1;
-	pid_t process = thread;
-	FILE *status;
+	struct cred_status status;
 
 	if (fd >= 0) {
 		close(fd);
 		return thread;
 	}
-	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	status = thread > 0 ? fopen(path, "re") : NULL;
-	if (!status)
-		return thread;
-	while (fgets(line, sizeof line, status))
-		if (sscanf(line, "Tgid: %d", &process) == 1)
-			break;
-	fclose(status);
-	return process;
+	return cred_status(thread, &status) == 0 && status.process ? status.process : thread;
 }
 
 static bool in_our_user_namespace(pid_t pid)
@@ -56,24 +82,16 @@ static bool in_our_user_namespace(pid_t pid)
 	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
-static bool is_administrator(pid_t pid)
+bool cred_is_capable(pid_t pid, const struct cred_status *status, int capability)
 {
-	unsigned long long effective = 0;
-	char path[40], line[128];
-	FILE *status;
-
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	status = fopen(path, "re");
-	if (!status)
-		return false;
-	while (fgets(line, sizeof line, status))
-		if (sscanf(line, "CapEff: %llx", &effective) == 1)
-			break;
-	fclose(status);
-	return effective >> CAP_SYS_ADMIN & 1;
+	return (status->capabilities >> capability & 1) && in_our_user_namespace(pid);
 }
 
 bool cred_is_root(uid_t uid, pid_t pid)
 {
-	return uid == 0 && (pid == 0 || (in_our_user_namespace(pid) && is_administrator(pid)));
+	struct cred_status status;
+
+	if (uid != 0 || pid == 0)
+		return uid == 0;
+	return cred_status(pid, &status) == 0 && cred_is_capable(pid, &status, CAP_SYS_ADMIN);
 }

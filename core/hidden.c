@@ -79,11 +79,8 @@ void hidden_renamed(struct core *core, int dirfd, const char *name)
 		slot->flags &= ~(uint32_t)SLOT_HIDDEN;
 }
 
-void hidden_resume(struct core *core)
+void hidden_known(struct core *core, const struct slot *slot)
 {
-	for (uint32_t i = 2; i < core->state.header->high; i++)
-		if (hidden_is(&core->state.slots[i])) {
-			arm(core);
-			return;
-		}
+	if (hidden_is(slot))
+		arm(core);
 }

@@ -200,7 +200,7 @@ void temporary_end(struct core *core, struct slot *slot);
 bool hidden_is(const struct slot *slot); /* not published yet: the slot is kept */
 void hidden_made(struct core *core, struct slot *slot, const char *name);
 void hidden_renamed(struct core *core, int dirfd, const char *name); /* to this */
-void hidden_resume(struct core *core);
+void hidden_known(struct core *core, const struct slot *slot);       /* by a new worker */
 
 /* --- binding.c --- */
 int binding_descriptor(struct core *core, const struct slot *slot); /* borrowed or -errno */
@@ -219,6 +219,16 @@ int store_census(struct core *core);
 /* New inodes are the caller's: the kernel applies owner, setgid directories and default ACLs
  * itself. */
 void cred_assume(const struct core *core, const struct core_caller *caller);
+/* What /proc/PID/status says. 0, or -ESRCH. */
+struct cred_status {
+	pid_t process;
+	uid_t fsuid;
+	uint64_t capabilities; /* effective */
+	int levels;            /* pid namespaces from ours to its own, both counted */
+};
+int cred_status(pid_t pid, struct cred_status *out);
+/* Effective, and in the user namespace we are in. */
+bool cred_is_capable(pid_t pid, const struct cred_status *status, int capability);
 /* The process that a thread belongs to; the thread itself if that cannot be told. */
 pid_t cred_process(pid_t thread);
 /* The machine's root, and not merely a container's that has the same number: it has CAP_SYS_ADMIN

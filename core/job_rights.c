@@ -32,64 +32,14 @@
 
 /* --- who it is --- */
 
-struct caller_status {
-	uid_t fsuid;
-	uint64_t capabilities;
-	int levels; /* pid namespaces from ours to its own, both counted */
-};
-
-static int count_words(const char *text)
-{
-	int count = 0;
-
-	for (text += strspn(text, " \t\n"); *text; text += strspn(text, " \t\n")) {
-		count++;
-		text += strcspn(text, " \t\n");
-	}
-	return count;
-}
-
-static int read_status(pid_t pid, struct caller_status *out)
-{
-	char path[40], line[1024];
-	FILE *file;
-
-	*out = (struct caller_status){.fsuid = (uid_t)-1};
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof line, file)) {
-		if (strncmp(line, "Uid:", 4) == 0)
-			sscanf(line + 4, "%*u %*u %*u %u", &out->fsuid);
-		else if (strncmp(line, "CapEff:", 7) == 0)
-			out->capabilities = strtoull(line + 7, NULL, 16);
-		else if (strncmp(line, "NSpid:", 6) == 0)
-			out->levels = count_words(line + 6);
-	}
-	fclose(file);
-	return 0;
-}
-
-static bool in_our_user_namespace(pid_t pid)
-{
-	struct stat ours, theirs;
-	char path[40];
-
-	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
-}
-
 int actor_init(struct actor *actor, const struct core_caller *who)
 {
-	struct caller_status status;
+	struct cred_status status;
 
 	*actor = (struct actor){.uid = who->uid};
-	if (who->pid <= 0 || read_status(who->pid, &status) < 0)
+	if (who->pid <= 0 || cred_status(who->pid, &status) < 0)
 		return -EPERM;
-	actor->any = status.fsuid == who->uid && (status.capabilities & (uint64_t)1 << CAP_KILL) &&
-		     in_our_user_namespace(who->pid);
+	actor->any = status.fsuid == who->uid && cred_is_capable(who->pid, &status, CAP_KILL);
 	return 0;
 }
 
@@ -116,9 +66,9 @@ static pid_t translate(pid_t caller, pid_t theirs)
 
 pid_t actor_pid(const struct core_caller *who, pid_t theirs)
 {
-	struct caller_status status;
+	struct cred_status status;
 
-	if (who->pid <= 0 || read_status(who->pid, &status) < 0)
+	if (who->pid <= 0 || cred_status(who->pid, &status) < 0)
 		return -EPERM;
 	return status.levels <= 1 ? theirs : translate(who->pid, theirs);
 }

@@ -50,7 +50,7 @@ bool lastview_wanted(const struct slot *slot)
 	       (slot->flags & (SLOT_TEMPORARY | SLOT_ORPHAN)) == SLOT_TEMPORARY;
 }
 
-static bool by_release_alone(const struct core *core, const struct slot *slot)
+bool lastview_by_release(const struct core *core, const struct slot *slot)
 {
 	return !core->config.data.attach || slot_is_waitable(slot);
 }
@@ -224,7 +224,7 @@ void lastview_handle_closed(struct core *core, struct slot *slot)
 {
 	if (slot->flags & SLOT_DEAD)
 		return;
-	if (by_release_alone(core, slot)) {
+	if (lastview_by_release(core, slot)) {
 		if (slot->handles == 0)
 			lastview_gone(core, slot);
 		return;
@@ -239,7 +239,7 @@ static bool is_held(struct core *core, struct slot *slot)
 {
 	if (slot->handles)
 		return true;
-	return !by_release_alone(core, slot) && lastview_probe(core, slot) != 1;
+	return !lastview_by_release(core, slot) && lastview_probe(core, slot) != 1;
 }
 
 /* One that nobody holds waits for its next user. That is decided in the same commit: a worker that
@@ -258,7 +258,7 @@ int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifeti
 	flags = lifetime_flags(slot->flags, lifetime) | SLOT_UNSAVED;
 	STAGE(&core->state, slot->flags, waits ? flags & ~(uint32_t)SLOT_USED : flags);
 	state_commit(&core->state);
-	if (!held || lifetime == CORE_PERMANENT || by_release_alone(core, slot))
+	if (!held || lifetime == CORE_PERMANENT || lastview_by_release(core, slot))
 		return 0;
 	fd = file_descriptor(core, slot);
 	if (fd < 0)
@@ -319,11 +319,6 @@ void lastview_dispatch(struct core *core)
 /* Events that a former worker had read are lost: ask about everything that could have ended. */
 void lastview_resume(struct core *core)
 {
-	for (uint32_t i = 2; i < core->state.header->high; i++) {
-		struct slot *slot = &core->state.slots[i];
-		if (slot->flags & SLOT_WATCHED)
-			watch_remember(core, slot->watch, i);
-	}
 	observe_drop(core);
 	hint_all(core);
 }

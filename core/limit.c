@@ -10,14 +10,6 @@
 
 /* --- the value --- */
 
-static int shift_of(char suffix)
-{
-	static const char suffixes[] = "kmgt";
-	const char *at = suffix ? strchr(suffixes, tolower((unsigned char)suffix)) : NULL;
-
-	return at ? 10 * (int)(at - suffixes + 1) : -1;
-}
-
 static int parse(const char *value, size_t size, uint64_t *out)
 {
 	uint64_t number = 0;
@@ -32,7 +24,7 @@ static int parse(const char *value, size_t size, uint64_t *out)
 	if (at == 0 || size - at > 1)
 		return -EINVAL;
 	if (at < size)
-		shift = shift_of(value[at]);
+		shift = size_shift(value[at]);
 	if (shift < 0 || number > (uint64_t)INT64_MAX >> shift)
 		return -EINVAL;
 	*out = number << shift;

@@ -29,8 +29,8 @@ void observe_opened(struct core *core, struct slot *slot)
 	if (!is_mapping(slot))
 		return;
 	slot->flags |= SLOT_HELD;
-	if (!core->config.data.attach || lastview_wanted(slot) || (slot->flags & SLOT_WATCHED) ||
-	    core->by_watch.count >= PLAIN_WATCHES_MAX)
+	if (lastview_by_release(core, slot) || lastview_wanted(slot) ||
+	    (slot->flags & SLOT_WATCHED) || core->by_watch.count >= PLAIN_WATCHES_MAX)
 		return;
 	fd = file_descriptor(core, slot);
 	if (fd >= 0)
@@ -48,15 +48,13 @@ void observe_ended(struct core *core, struct slot *slot)
 /* An object in the middle of its life. False: it took no look at the kernel. */
 static bool begin_with(struct core *core, struct slot *slot)
 {
-	const bool by_release_alone = !core->config.data.attach;
-
 	if (!is_mapping(slot) || (slot->flags & (SLOT_USED | SLOT_HELD)) != SLOT_USED)
 		return false;
 	if (slot->handles || lastview_wanted(slot)) {
 		observe_opened(core, slot);
 		return true;
 	}
-	if (by_release_alone)
+	if (lastview_by_release(core, slot))
 		return false;
 	if (lastview_probe(core, slot) == 0) {
 		observe_opened(core, slot);

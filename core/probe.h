@@ -20,6 +20,9 @@ struct probe *probe_get(struct core *core, struct slot *slot);  /* makes one; NU
 void probe_end(struct core *core, struct slot *slot);
 void probe_schedule(struct core *core, struct slot *slot, unsigned attempt, uint64_t delay_ns);
 
+/* lastview.c: is RELEASE the whole truth? Then no handle means no view. */
+bool lastview_by_release(const struct core *core, const struct slot *slot);
+
 /* lastview.c: what to do when a probe's time has come */
 void lastview_probe_due(struct timer *timer);
 

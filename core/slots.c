@@ -1,4 +1,5 @@
 #include "core/account.h"
+#include "core/probe.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -142,6 +143,13 @@ static void let_go_of_inode(struct core *core, struct slot *slot)
 			   slot->flags & SLOT_DIRECTORY);
 }
 
+/* Only what has a name is found again by the next who looks. */
+static void save_if_due(struct core *core, struct slot *slot)
+{
+	if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
+		record_save_slot(core, slot);
+}
+
 void slot_consider_free(struct core *core, struct slot *slot)
 {
 	uint32_t index = state_index(&core->state, slot);
@@ -160,8 +168,7 @@ void slot_consider_free(struct core *core, struct slot *slot)
 	observe_ended(core, slot);
 	lastview_forget(core, slot);
 	backing_release(core, slot);
-	if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
-		record_save_slot(core, slot);
+	save_if_due(core, slot);
 	account_let_go(core, slot);
 	if (!(slot->flags & SLOT_DEAD)) {
 		let_go_of_inode(core, slot);
@@ -192,13 +199,9 @@ void slot_bury(struct core *core, struct slot *slot)
 
 void core_save(struct core *core)
 {
-	for (uint32_t i = 1; core->persistent && i < core->state.header->high; i++) {
-		struct slot *slot = &core->state.slots[i];
-
-		/* Forgotten ones, too, whose last RELEASE was lost. */
-		if ((slot->flags & (SLOT_UNSAVED | SLOT_ORPHAN | SLOT_DEAD)) == SLOT_UNSAVED)
-			record_save_slot(core, slot);
-	}
+	/* Forgotten ones, too, whose last RELEASE was lost. */
+	for (uint32_t i = 1; core->persistent && i < core->state.header->high; i++)
+		save_if_due(core, &core->state.slots[i]);
 }
 
 /* An orphan stays while its slot lives. The move there may have happened just before a kill, and
@@ -246,6 +249,8 @@ static int rebuild_slot(struct core *core, uint32_t index)
 	core->known++;
 	core->handles += slot->handles;
 	core->failing += !slot_is_waitable(slot) && slot->flush_error != 0;
+	if (slot->flags & SLOT_WATCHED)
+		watch_remember(core, slot->watch, index);
 	if (slot->flags & SLOT_DEAD)
 		return 0;
 	/* Killed after it got its first name, before we could say so. (One that nobody knows was
@@ -253,6 +258,9 @@ static int rebuild_slot(struct core *core, uint32_t index)
 	if (slot->lookups && (slot->flags & SLOT_ORPHAN) &&
 	    !tree_orphan_exists(&core->tree, state_node(&core->state, slot)))
 		slot->flags &= ~(uint32_t)(SLOT_ORPHAN | SLOT_UNBORN);
+	hidden_known(core, slot);
+	if (slot->lookups && slot_is_waitable(slot))
+		wait_known(core, slot);
 	return map_put(&core->by_ino, slot->ino, index);
 }
 

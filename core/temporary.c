@@ -10,18 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where the last "/" is in the tree's own view of fd; NULL with errno. */
-static char *name_of(int fd, char *path, size_t size)
-{
-	ssize_t length = readlink(tree_fd_path(fd).text, path, size - 1);
-
-	if (length < 0)
-		return NULL;
-	path[length] = '\0';
-	errno = ENOENT;
-	return strrchr(path, '/');
-}
-
 /* Without handles the tree itself goes by the place. */
 static int place_of(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
 {
@@ -87,17 +75,18 @@ static int find_name(struct core *core, struct slot *slot, char *name, int *dirf
 	char path[PATH_MAX];
 	char *last;
 	struct stat st;
+	int rc;
 
 	if (fd < 0)
 		return fd;
 	if (!core->tree.by_handle)
 		return place_of(core, slot, name, dirfd, parent);
-	last = name_of(fd, path, sizeof path);
-	if (!last)
-		return errno == ENAMETOOLONG ? search_name(core, slot, name, dirfd, parent)
-					     : -errno;
+	rc = path_of_fd(fd, path, sizeof path);
+	if (rc < 0 && rc != -ENAMETOOLONG)
+		return rc;
+	last = rc < 0 ? NULL : strrchr(path, '/');
 	/* A disk's names can have left the kernel's memory: the inode alone knows none. */
-	if (!last[1])
+	if (!last || !last[1])
 		return search_name(core, slot, name, dirfd, parent);
 	snprintf(name, STATE_NAME_MAX + 1, "%s", last + 1);
 	*last = '\0';

@@ -2,11 +2,13 @@
 #ifndef MAPPINGFS_CORE_UTIL_H
 #define MAPPINGFS_CORE_UTIL_H
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +48,15 @@ static inline int steal_fd(int *fd)
 static inline int neg_errno(int rc)
 {
 	return rc < 0 ? -errno : rc;
+}
+
+/* What "k", "m", "g", "t" behind a number of bytes multiply it by, as a shift; -1: none of them. */
+static inline int size_shift(char suffix)
+{
+	static const char suffixes[] = "kmgt";
+	const char *at = suffix ? strchr(suffixes, tolower((unsigned char)suffix)) : NULL;
+
+	return at ? 10 * (int)(at - suffixes + 1) : -1;
 }
 
 static inline uint64_t page_round_up(uint64_t bytes)

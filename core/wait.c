@@ -58,15 +58,22 @@ struct slot *wait_slot(struct core *core, uint64_t node)
 	return slot && slot_is_waitable(slot) ? slot : NULL;
 }
 
-/* Granted by a former worker that did not live to say so. */
-bool wait_was_granted(struct core *core, struct core_waited *out)
+bool wait_replayed(struct core *core, struct core_waited *out, int *error)
 {
 	const struct state_header *h = core->state.header;
+	uint64_t node;
 
+	if (core_replayed(core, error, &node)) {
+		out->result = (enum wait_result) * error;
+		out->index = (uint32_t)node;
+		*error = *error < 0 ? *error : 0;
+		return true;
+	}
 	if (!core->resent || h->granted != WAIT_UNIQUE(out->unique))
 		return false;
 	out->result = (enum wait_result)h->granted_result;
 	out->index = h->granted_index;
+	*error = 0;
 	return true;
 }
 
@@ -141,12 +148,8 @@ int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 	struct slot *slot = wait_slot(core, node);
 	int rc;
 
-	if (core_replayed(core, &rc, NULL)) {
-		out->result = (enum wait_result)rc;
-		return rc < 0 ? rc : 0;
-	}
-	if (wait_was_granted(core, out))
-		return 0;
+	if (wait_replayed(core, out, &rc))
+		return rc;
 	if (!slot || !wait_handle(core, handle))
 		return -ESTALE;
 	return wait_for(core, &slot, &handle, &one, out);
@@ -178,16 +181,11 @@ static int find_all(struct core *core, const struct core_wait_many *many, struct
 int core_wait_many(struct core *core, const struct core_wait_many *many, struct core_waited *out)
 {
 	struct slot *slots[CORE_WAIT_MAX];
-	uint64_t numbers[CORE_WAIT_MAX], node;
+	uint64_t numbers[CORE_WAIT_MAX];
 	int rc;
 
-	if (core_replayed(core, &rc, &node)) {
-		out->result = (enum wait_result)rc;
-		out->index = (uint32_t)node;
-		return rc < 0 ? rc : 0;
-	}
-	if (wait_was_granted(core, out))
-		return 0;
+	if (wait_replayed(core, out, &rc))
+		return rc;
 	if (many->count < 1 || many->count > CORE_WAIT_MAX)
 		return -EINVAL;
 	rc = find_all(core, many, slots, numbers);
@@ -268,16 +266,10 @@ int wait_init(struct core *core)
 	return core->waits ? 0 : -ENOMEM;
 }
 
-void wait_resume(struct core *core)
+void wait_gather(struct core *core)
 {
 	core->waits->gathering = true;
 	wait_handles_resume(core);
-	for (uint32_t i = 2; i < core->state.header->high; i++) {
-		struct slot *slot = &core->state.slots[i];
-
-		if (slot->lookups && slot_is_waitable(slot) && !(slot->flags & SLOT_DEAD))
-			wait_refresh(core, slot);
-	}
 }
 
 static void end_if_once(void *context, void *item)

@@ -67,7 +67,7 @@ void wait_known(struct core *core, struct slot *slot);  /* slot was just made or
 void wait_forget(struct core *core, struct slot *slot); /* slot is about to be freed */
 int wait_print(struct core *core, const struct slot *slot, char *buffer, size_t size);
 int wait_init(struct core *core);
-void wait_resume(struct core *core);        /* a new worker */
+void wait_gather(struct core *core);        /* a new worker, before its slots */
 void wait_clock_was_set(struct core *core); /* core->clock_fd is readable */
 void wait_finish(struct core *core);
 

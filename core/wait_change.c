@@ -134,12 +134,8 @@ int core_signal_wait(struct core *core, const struct core_signal_wait *request,
 	struct slot *slot = wait_slot(core, request->node);
 	int rc;
 
-	if (core_replayed(core, &rc, NULL)) {
-		out->result = (enum wait_result)rc;
-		return rc < 0 ? rc : 0;
-	}
-	if (wait_was_granted(core, out))
-		return 0;
+	if (wait_replayed(core, out, &rc))
+		return rc;
 	if (!handle || !slot || !waits_through)
 		return -EBADF;
 	if (handle->access == O_RDONLY || waits_through->access == O_WRONLY)

@@ -60,8 +60,9 @@ struct waits {
 /* --- wait.c --- */
 struct slot *wait_slot(struct core *core, uint64_t node); /* NULL: not to be waited on */
 void wait_refresh(struct core *core, struct slot *slot);  /* wait_type.changed() */
-/* Granted by a former worker that did not live to say so. */
-bool wait_was_granted(struct core *core, struct core_waited *out);
+/* A former worker carried it out, or granted it, and did not live to say so. *error: 0 or -errno.
+ */
+bool wait_replayed(struct core *core, struct core_waited *out, int *error);
 /* What all waits have in common. deadline: as core_wait_many; 0: do not block. */
 int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handles,
 	     const struct core_wait_many *many, struct core_waited *out);

@@ -25,14 +25,6 @@ static int parse_unsigned(const char *text, int base, uint64_t max, uint64_t *ou
 	return errno || *end == text || *out > max ? -EINVAL : 0;
 }
 
-static int suffix_shift(char suffix)
-{
-	static const char suffixes[] = "kmgt";
-	const char *at = suffix ? strchr(suffixes, tolower((unsigned char)suffix)) : NULL;
-
-	return at ? 10 * (int)(at - suffixes + 1) : -1;
-}
-
 static int set_size(struct options *o, const char *value)
 {
 	uint64_t number;
@@ -48,7 +40,7 @@ static int set_size(struct options *o, const char *value)
 		return 0;
 	}
 	if (*end) {
-		shift = suffix_shift(*end);
+		shift = size_shift(*end);
 		if (shift < 0 || end[1])
 			return -EINVAL;
 	}
