@@ -174,6 +174,7 @@ const struct confine_call confine_calls[] = {
     ANY(capset),
     ANY(capget),
     ANY(getpid),
+    ANY(getppid),
     ANY(gettid),
     ANY(getuid),
     ANY(geteuid),
