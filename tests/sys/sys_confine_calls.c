@@ -1,5 +1,6 @@
 /* System calls that are not for a worker, made by one that somebody has taken over: each fails, is
  * counted, shown and logged, and the daemon goes on. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -119,6 +120,40 @@ static void call_all(pid_t worker)
 	inject_end(&inject);
 }
 
+/* One of the other threads; 0: there is none. */
+static pid_t other_thread(pid_t worker)
+{
+	char path[64];
+	struct dirent *entry;
+	pid_t found = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/task", worker);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir)))
+		if (atoi(entry->d_name) != worker)
+			found = (pid_t)atoi(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static void call_in_thread(struct sys *sys)
+{
+	struct inject inject;
+	long arguments[6];
+	pid_t thread;
+
+	assert_int_equal(sys_shell(sys, "echo a >%s/a && mapctl who %s/a", sys->mnt, sys->mnt), 0);
+	thread = other_thread(sys_worker(sys));
+	assert_true(thread > 0);
+	if (!inject_begin(&inject, thread))
+		fail_msg("a thread of the worker cannot be traced");
+	with_text(&inject, forbidden[0].arguments, "/proc", arguments);
+	assert_int_equal(inject_call(&inject, forbidden[0].number, arguments), -ENOSYS);
+	inject_end(&inject);
+}
+
 static void count_lines(struct sys *sys)
 {
 	int lines;
@@ -157,13 +192,14 @@ static void calls_fail_and_are_told(void **state)
 	assert_int_equal(sys_shell(sys, "mapctl --mount %s status", sys->mnt), 0);
 	assert_non_null(strstr(sys->output, "refused (last: fsopen)"));
 	count_lines(sys);
+	call_in_thread(sys);
 	/* It goes on, and the next one knows of it. */
 	assert_int_equal(sys_shell(sys, "echo a >%s/a && mapctl who %s/a && cat %s/a", sys->mnt,
 				   sys->mnt, sys->mnt),
 			 0);
 	assert_int_equal(sys_worker(sys), worker);
 	sys_kill_worker(sys);
-	assert_int_equal(refused(sys, last, sizeof last), ARRAY_SIZE(forbidden));
+	assert_int_equal(refused(sys, last, sizeof last), ARRAY_SIZE(forbidden) + 1);
 	sys_say("%zu system calls refused", ARRAY_SIZE(forbidden));
 }
 
