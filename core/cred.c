@@ -1,4 +1,5 @@
 #include "core/internal.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <linux/capability.h>
@@ -36,12 +37,11 @@ static int count_words(const char *text)
 
 int cred_status(pid_t pid, struct cred_status *out)
 {
-	char path[40], line[1024];
+	char line[1024];
 	FILE *file;
 
 	*out = (struct cred_status){.fsuid = (uid_t)-1};
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	file = pid > 0 ? fopen(path, "re") : NULL;
+	file = pid > 0 ? fopen(proc_of(pid, "status").text, "re") : NULL;
 	if (!file)
 		return -ESRCH;
 	while (fgets(line, sizeof line, file)) {
@@ -72,14 +72,21 @@ pid_t cred_process(pid_t thread)
 	return cred_status(thread, &status) == 0 && status.process ? status.process : thread;
 }
 
+/* "user:[NUMBER]" */
+static bool user_namespace(pid_t pid, char out[64])
+{
+	ssize_t length = readlink(proc_of(pid, "ns/user").text, out, 63);
+
+	out[length < 0 ? 0 : length] = '\0';
+	return length > 0;
+}
+
 static bool in_our_user_namespace(pid_t pid)
 {
-	struct stat ours, theirs;
-	char path[40];
+	char ours[64], theirs[64];
 
-	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+	return user_namespace(getpid(), ours) && user_namespace(pid, theirs) &&
+	       strcmp(ours, theirs) == 0;
 }
 
 bool cred_is_capable(pid_t pid, const struct cred_status *status, int capability)

@@ -6,6 +6,7 @@
 #include "core/inspect.h"
 
 #include "core/inspect_handles.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <ctype.h>
@@ -192,7 +193,7 @@ static int scan_process(struct scan *scan, int proc_fd, pid_t pid)
 
 static int scan_all(struct scan *scan)
 {
-	DIR *proc = opendir("/proc");
+	DIR *proc = opendir(proc_directory());
 	struct dirent *entry;
 	int rc = 0;
 

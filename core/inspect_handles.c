@@ -5,6 +5,7 @@
 #include "core/inspect_handles.h"
 
 #include "core/inspect.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <ctype.h>
@@ -104,7 +105,7 @@ static int load_all_mounts(struct inspect_handles *handles)
 	DIR *proc;
 
 	handles->all_loaded = true;
-	proc = opendir("/proc");
+	proc = opendir(proc_directory());
 	if (!proc)
 		return -errno;
 	while (!rc && (entry = readdir(proc))) {

@@ -1,6 +1,7 @@
 /* Cgroups of version 2. They are known by the number in their file handle: it is never given again,
  * while a path can be. */
 #include "core/job.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -110,12 +111,11 @@ int cgroup_open(int root, uint64_t id)
 
 int cgroup_path(pid_t pid, char path[PATH_MAX])
 {
-	char name[40], line[PATH_MAX + 16];
+	char line[PATH_MAX + 16];
 	int rc = -ENOENT;
 	FILE *file;
 
-	snprintf(name, sizeof name, "/proc/%d/cgroup", pid);
-	file = fopen(name, "re");
+	file = fopen(proc_of(pid, "cgroup").text, "re");
 	if (!file)
 		return errno == ENOENT ? -ESRCH : -errno;
 	while (rc < 0 && fgets(line, sizeof line, file)) {
@@ -166,15 +166,12 @@ int cgroup_make(int parent, const char *name)
 
 static int own_name(int cgroup, char name[NAME_MAX + 1])
 {
-	char link[32], path[PATH_MAX];
+	char path[PATH_MAX];
 	const char *slash;
-	ssize_t length;
+	int rc = path_of_fd(cgroup, path, sizeof path);
 
-	snprintf(link, sizeof link, "/proc/self/fd/%d", cgroup);
-	length = readlink(link, path, sizeof path - 1);
-	if (length < 0)
-		return -errno;
-	path[length] = '\0';
+	if (rc < 0)
+		return rc;
 	slash = strrchr(path, '/');
 	if (!slash || !slash[1] || strlen(slash + 1) > NAME_MAX)
 		return -ENOENT;

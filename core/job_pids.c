@@ -1,5 +1,6 @@
 /* Lists of process numbers, and what /proc says of one. */
 #include "core/job.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <poll.h>
@@ -62,15 +63,14 @@ void pid_list_finish(struct pid_list *list)
  * begin, in ticks since the machine's. */
 int process_begin(pid_t pid, uint64_t *begin, bool *kernel)
 {
-	char path[40], text[1024];
+	char text[1024];
 	unsigned long long ticks;
 	const char *at;
 	unsigned flags;
 	size_t length;
 	FILE *file;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	file = fopen(path, "re");
+	file = fopen(proc_of(pid, "stat").text, "re");
 	if (!file)
 		return errno == ENOENT ? -ESRCH : -errno;
 	length = fread(text, 1, sizeof text - 1, file);

@@ -26,6 +26,9 @@
 #else
 #define SYS_SETRESUID SYS_setresuid
 #endif
+#ifndef PIDFD_GET_PID_NAMESPACE /* Linux 6.11 */
+#define PIDFD_GET_PID_NAMESPACE _IO(0xff, 5)
+#endif
 #ifndef NS_GET_PID_FROM_PIDNS /* Linux 6.11 */
 #define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)
 #endif
@@ -46,15 +49,11 @@ int actor_init(struct actor *actor, const struct core_caller *who)
 /* A number of a namespace below ours. */
 static pid_t translate(pid_t caller, pid_t theirs)
 {
-	AUTO_CLOSE int ns = -1;
-	char path[40];
+	AUTO_CLOSE int process = (int)syscall(SYS_pidfd_open, cred_process(caller), 0);
+	AUTO_CLOSE int ns = process < 0 ? -1 : ioctl(process, PIDFD_GET_PID_NAMESPACE, 0);
 	int pid;
 
-	snprintf(path, sizeof path, "/proc/%d/ns/pid", caller);
-	ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (ns < 0)
-		return -EPERM;
-	pid = ioctl(ns, NS_GET_PID_FROM_PIDNS, theirs);
+	pid = ns < 0 ? -1 : ioctl(ns, NS_GET_PID_FROM_PIDNS, theirs);
 	if (pid > 0)
 		return pid;
 	if (errno == ESRCH)

@@ -132,13 +132,15 @@ void jobs_dispatch(struct jobs *jobs)
 	}
 }
 
-/* Signals belong to the main thread's signalfd. */
+/* Signals belong to the main thread's signalfd; but SIGSYS says what this thread itself did, and
+ * kills where it is blocked. */
 static int start_thread(struct jobs *jobs)
 {
 	sigset_t all, before;
 	int rc;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&jobs->threads[jobs->started], NULL, thread_main, jobs);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

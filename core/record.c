@@ -3,6 +3,7 @@
  * are kernel memory: the name has at most 15 bytes, and zeros at the end are left out. */
 #include "core/internal.h"
 #include "core/limit.h"
+#include "core/proc.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -47,7 +48,7 @@ static bool get(const struct core *core, int dirfd, const char *name, struct rec
 	char path[STATE_NAME_MAX + 40];
 
 	*out = (struct record){0};
-	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
+	snprintf(path, sizeof path, "%s%d/%s", proc_own_prefix(), dirfd, name);
 	return lgetxattr(path, record_xattr_name(core), out, sizeof *out) >= RECORD_SHORTEST &&
 	       out->version == RECORD_VERSION;
 }

@@ -1,5 +1,6 @@
 #include "core/sys.h"
 
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <fcntl.h>
@@ -32,7 +33,8 @@ static int real_lease(int fd, int type)
 static int real_watch_add(int notify_fd, int fd, uint32_t mask)
 {
 	char path[32];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+
+	snprintf(path, sizeof path, "%s%d", proc_own_prefix(), fd);
 	return neg_errno(inotify_add_watch(notify_fd, path, mask));
 }
 

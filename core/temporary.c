@@ -58,12 +58,18 @@ static int search_name(struct core *core, struct slot *slot, char *name, int *di
 	return -ENOENT;
 }
 
-/* A detached tree's paths begin at its root, a store's at the machine's. */
+/* A detached tree's paths begin at its root, others' further up. */
 static int open_path(struct core *core, const char *path)
 {
-	if (strncmp(path, "/tree", 5) == 0 && !core->persistent)
-		return openat(core->tree.base_fd, path + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char top[PATH_MAX];
+	int length = path_of_fd(core->tree.base_fd, top, sizeof top);
+	const char *inside = length < 0 ? NULL : path_below(path, top, length == 1 ? 0 : length);
+
+	if (!inside) {
+		errno = length < 0 ? -length : ENOENT;
+		return -1;
+	}
+	return openat(core->tree.base_fd, inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* The directory that holds the inode of fd, and its name there. */

@@ -1,6 +1,7 @@
 #include "core/tree.h"
 
 #include "core/log.h"
+#include "core/proc.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -236,7 +237,7 @@ int tree_stat(struct tree *tree, struct slot *slot, struct stat *st)
 struct tree_path tree_fd_path(int fd)
 {
 	struct tree_path path;
-	snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
+	snprintf(path.text, sizeof path.text, "%s%d", proc_own_prefix(), fd);
 	return path;
 }
 

@@ -26,6 +26,7 @@ enum {
 	HANDOVER_FD_CHANNEL =
 	    8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
 	HANDOVER_FD_CGROUP = 9,       /* top of the cgroup v2 tree; only with HANDOVER_HAS_CGROUP */
+	HANDOVER_FD_END = 10,         /* none from here to the next; a worker closes what is */
 	HANDOVER_FD_FIRST_BOUND = 16, /* descriptors of bound external files are at or above this */
 };
 
@@ -34,6 +35,8 @@ enum {
 
 /* What members of jobs are known by. */
 enum jobs_mode { JOBS_MODE_AUTO, JOBS_MODE_CGROUP, JOBS_MODE_PIDFD };
+/* Whether a worker gives up what it does not need. */
+enum confine_mode { CONFINE_AUTO, CONFINE_OFF, CONFINE_STRICT };
 enum data_mode { DATA_MODE_AUTO, DATA_MODE_PASSTHROUGH, DATA_MODE_CACHED };
 /* As enum core_lifetime. */
 enum default_lifetime {
@@ -66,6 +69,7 @@ struct handover {
 		uint32_t data_mode; /* enum data_mode, as asked for */
 		uint32_t lifetime;  /* enum default_lifetime */
 		uint32_t jobs;      /* enum jobs_mode */
+		uint32_t confine;   /* enum confine_mode */
 		uint32_t flags;     /* HANDOVER_* */
 		uint32_t poll_usec; /* longest busy wait for the next request; 0: never */
 		uint64_t limit;     /* bytes that may be committed; 0: no limit (store=DIR only) */
@@ -87,6 +91,11 @@ struct handover {
 		uint32_t mode;         /* worker: DATA_MODE_PASSTHROUGH or _CACHED, as decided */
 		char mode_reason[256]; /* worker: one sentence */
 		char fatal_reason[256]; /* worker: before WORKER_EXIT_FATAL */
+		/* worker: system calls its filter refused, the last of them; 1 once it has been
+		 * said what cannot be given up */
+		uint64_t violations;
+		int32_t violation_call;
+		uint32_t confine_said;
 	} live;
 	/* Bound external files. Entry i is free while id is 0. The supervisor writes fd and then id
 	 * when it takes a descriptor (HOLD), and id = 0 when it lets go (DROP). fd is the number in

@@ -68,7 +68,8 @@ int mount_receive_fd(int socket);
 /* mount_backing.c: where the objects live. */
 struct mount_backing {
 	int tree_fd;                 /* its root, O_RDONLY|O_DIRECTORY; owned */
-	int detached_fd;             /* the private tmpfs as a mount, or -1 */
+	int detached_fd;             /* the private tmpfs as a mount; store='s directory where the
+				      * machine sees it, whose disk is in use; or -1 */
 	int private_fd;              /* mount_private_create()'s directory, or -1 */
 	char private_path[PATH_MAX]; /* "" without; holds the socket of a rootless mount */
 	char store[PATH_MAX];        /* resolved store=, or "" */
@@ -76,6 +77,10 @@ struct mount_backing {
 
 enum exit_code mount_backing_open(struct mount_backing *backing, const struct options *options);
 void mount_backing_close(struct mount_backing *backing);
+
+/* mount_alone.c: the same directory, where it can be as the top of a mount of its own. Owned, or
+ * -errno. */
+int mount_alone(int directory);
 
 /* mount_private.c: a directory only its owner reaches, gone with its owner: one whose lock is free
  * belongs to nobody and is removed by the next daemon of the same user. */

@@ -156,8 +156,13 @@ static enum exit_code open_store(struct mount_backing *backing, const char *give
 		log_error("store %s: %m", given);
 		return EXIT_CODE_MOUNT;
 	}
-	backing->tree_fd = fd;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	backing->detached_fd = fd;
+	backing->tree_fd = mount_alone(fd);
+	if (backing->tree_fd < 0) {
+		log_error("store %s: %s", given, strerror(-backing->tree_fd));
+		return EXIT_CODE_MOUNT;
+	}
+	if (!flock(backing->tree_fd, LOCK_EX | LOCK_NB))
 		return EXIT_CODE_OK;
 	if (errno == EWOULDBLOCK)
 		log_error("store %s: another mappingfs is using it", given);

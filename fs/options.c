@@ -122,6 +122,23 @@ static int set_jobs(struct options *o, const char *value)
 	return -EINVAL;
 }
 
+static int set_confine(struct options *o, const char *value)
+{
+	static const char *const names[] = {
+	    [CONFINE_AUTO] = "auto",
+	    [CONFINE_OFF] = "off",
+	    [CONFINE_STRICT] = "strict",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			o->confine = (int)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int set_uid(struct options *o, const char *value)
 {
 	const struct passwd *entry;
@@ -194,6 +211,7 @@ static const struct {
     {"gid", "GROUP", set_gid, "group of the root directory"},
     {"lifetime", "permanent|temporary|handle", set_lifetime, "of new objects (default: permanent)"},
     {"jobs", "auto|cgroup|pidfd", set_jobs, "what holds the members of jobs (default: auto)"},
+    {"confine", "auto|off|strict", set_confine, "the worker gives up all it can (default: auto)"},
     {"allow_other", NULL, set_allow_other, "everybody may use the mount (default as root)"},
     {"noallow_other", NULL, set_noallow_other, "only who mounts may use it"},
     {"poll", "USEC", set_poll, "longest wait for the next request before sleep (default: 50)"},

@@ -29,6 +29,7 @@ struct options {
 	int data_mode;    /* enum data_mode */
 	int lifetime;     /* enum default_lifetime */
 	int jobs;         /* enum jobs_mode */
+	int confine;      /* enum confine_mode */
 	int allow_other;  /* 0, 1, or -1 until completed */
 	uint64_t size;    /* bytes, 0 until completed (and after, for "no limit" with store=) */
 	unsigned size_percent; /* of the memory; 0: size is in bytes */

@@ -1,3 +1,4 @@
+#include "core/proc.h"
 #include "core/util.h"
 #include "fs/worker.h"
 
@@ -6,7 +7,7 @@
 
 static int open_descriptors(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
+	DIR *dir = opendir(proc_own_descriptors());
 	int count = -3; /* ".", ".." and the directory itself */
 
 	if (!dir)
@@ -48,6 +49,8 @@ char *status_text(void *context)
 	    (json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
 	    "bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
 	    open_descriptors());
+	if (json)
+		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	return text;

@@ -111,6 +111,7 @@ static void fill_handover(struct supervisor *s)
 	h->config.data_mode = (uint32_t)o->data_mode;
 	h->config.lifetime = (uint32_t)o->lifetime;
 	h->config.jobs = (uint32_t)o->jobs;
+	h->config.confine = (uint32_t)o->confine;
 	h->config.flags = handover_flags(s);
 	h->config.poll_usec = o->poll_usec;
 	h->config.limit = o->size;

@@ -48,13 +48,15 @@ static struct handover *map_handover(void)
 
 /* --- mode --- */
 
-static bool can_pass_through(const struct handover *h, bool offered, const char **reason)
+static bool can_pass_through(const struct worker *worker, bool offered, const char **reason)
 {
+	const struct handover *h = worker->handover;
+
 	*reason = "asked for with mode=cached";
 	if (h->config.data_mode == DATA_MODE_CACHED)
 		return false;
 	*reason = "mounted by an ordinary user: registering backing files needs CAP_SYS_ADMIN";
-	if ((h->config.flags & HANDOVER_ROOTLESS) || !passthrough_permitted())
+	if ((h->config.flags & HANDOVER_ROOTLESS) || !worker->may_pass_through)
 		return false;
 	*reason =
 	    "the kernel does not offer FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH)";
@@ -73,7 +75,7 @@ static bool decide_mode(void *context, bool offered)
 	struct handover *h = worker->handover;
 	const char *reason;
 
-	worker->passthrough = can_pass_through(h, offered, &reason);
+	worker->passthrough = can_pass_through(worker, offered, &reason);
 	snprintf(h->live.mode_reason, sizeof h->live.mode_reason, "%s", reason);
 	if (!worker->passthrough && h->config.data_mode == DATA_MODE_PASSTHROUGH) {
 		snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason,
@@ -271,8 +273,7 @@ static void channel_hangup(struct loop_source *source, uint32_t events)
 		return;
 	log_warn("the supervisor is gone; serving without it");
 	loop_remove(worker->loop, source);
-	worker->mounts_source = (struct loop_source){
-	    .fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .ready = mounts_changed};
+	worker->mounts_source.ready = mounts_changed;
 	if (worker->mounts_source.fd >= 0)
 		loop_add(worker->loop, &worker->mounts_source, EPOLLPRI);
 }
@@ -347,11 +348,30 @@ static int version(void)
 
 static void inherit_nothing_further(void)
 {
-	for (int fd = HANDOVER_FD_FUSE; fd <= HANDOVER_FD_CGROUP; fd++)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	for (int fd = HANDOVER_FD_FUSE; fd < HANDOVER_FD_END; fd++) {
+		/* A number that nothing is behind is taken: see confine_calls.c. */
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			dup3(HANDOVER_FD_STATE, fd, O_CLOEXEC);
+	}
+	close_range(HANDOVER_FD_END, HANDOVER_FD_FIRST_BOUND - 1, 0);
 	/* Owners are set by setfsuid(2); the capabilities that go beyond them stay. */
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* What takes rights or a path is done here. */
+static void give_up_rights(struct worker *worker)
+{
+	struct handover *h = worker->handover;
+	char why[sizeof h->live.fatal_reason - 64];
+
+	worker->may_pass_through = passthrough_permitted();
+	worker->mounts_source.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (confine(h, &worker->confinement, why, sizeof why) < 0) {
+		snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason,
+			 "confine=strict cannot be had: %s", why);
+		log_error("%s", h->live.fatal_reason);
+		_exit(WORKER_EXIT_FATAL);
+	}
 }
 
 int main(int argc, char **argv)
@@ -369,6 +389,7 @@ int main(int argc, char **argv)
 	log_init("mappingfs", worker.handover->config.flags & HANDOVER_FOREGROUND,
 		 worker.handover->config.flags & HANDOVER_DEBUG);
 	inherit_nothing_further();
+	give_up_rights(&worker);
 	if (worker.handover->live.ending) {
 		end_jobs(worker.handover);
 		return 0;

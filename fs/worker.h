@@ -3,6 +3,7 @@
 #define MAPPINGFS_FS_WORKER_H
 
 #include "core/core.h"
+#include "fs/confine.h"
 #include "fs/handover.h"
 #include "fs/loop.h"
 #include "fs/transport.h"
@@ -19,7 +20,9 @@ struct worker {
 	struct loop *loop;
 	struct control *control;
 	struct handover *handover;
+	struct confinement confinement;
 	bool passthrough;
+	bool may_pass_through; /* as far as our rights go */
 	int fuse_fd;
 	struct loop_source core_source, signal_source, channel_source, mounts_source;
 };

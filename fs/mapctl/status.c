@@ -60,6 +60,31 @@ static void print_lifetimes(const json_t *json)
 	       strcmp(handle, "handle") ? handle : "");
 }
 
+static void print_confinement(const json_t *json)
+{
+	const json_t *confinement = json_object_get(json, "confinement");
+	const json_t *capabilities = json_object_get(confinement, "capabilities"), *value;
+	char one[FORMAT_ROOM], two[FORMAT_ROOM];
+	size_t i;
+
+	if (!confinement)
+		return;
+	printf("%-10s %s: files %s; %sno new privileges; %s system calls", "confined",
+	       text(confinement, "mode"), text(confinement, "root"),
+	       json_is_true(json_object_get(confinement, "no_new_privs")) ? "" : "not ",
+	       number(confinement, "calls_allowed")
+		   ? format_number(number(confinement, "calls_allowed"), one)
+		   : "all");
+	if (number(confinement, "calls_refused"))
+		printf(", %s refused (last: %s)",
+		       format_number(number(confinement, "calls_refused"), two),
+		       text(confinement, "last_refused"));
+	printf("\n%-10s", "");
+	json_array_foreach(capabilities, i, value)
+	    printf("%s%s", i ? " " : " capabilities: ", json_string_value(value));
+	printf("%s\n", json_array_size(capabilities) ? "" : " no capabilities");
+}
+
 static void print_status(const json_t *json)
 {
 	char one[FORMAT_ROOM], two[FORMAT_ROOM], three[FORMAT_ROOM];
@@ -78,6 +103,7 @@ static void print_status(const json_t *json)
 	       format_number(number(json, "supervisor_pid"), one),
 	       format_number(number(json, "worker_pid"), two),
 	       format_number(number(json, "restarts"), three));
+	print_confinement(json);
 }
 
 static int show(const struct mapctl *mapctl, const char *answer)

@@ -213,6 +213,7 @@ static bool unmount(struct sys *sys)
 	sys->mounted = false;
 	if (sys->reference)
 		return true;
+	gone = !calls_refused(sys);
 	if (umount2(sys->mnt, 0) < 0) {
 		sys_say("umount %s: %s", sys->mnt, strerror(errno));
 		umount2(sys->mnt, MNT_FORCE | MNT_DETACH);

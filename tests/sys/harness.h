@@ -52,6 +52,7 @@ struct sys {
 	char *output; /* of the last sys_shell(): stdout and stderr; never NULL after it */
 	struct sys_child *children;
 	int fds_before;
+	bool refusals_expected; /* system calls that the worker's filter refused are no failure */
 };
 
 /* --- listing tests --- */

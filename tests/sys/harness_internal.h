@@ -18,5 +18,7 @@ void kill_process(pid_t pid);
 
 /* --- harness_leftovers.c --- */
 bool leftovers_found(struct sys *sys); /* says what it found, and removes it */
+/* Before umount: did a worker of the mount ask for a system call that is not for it? */
+bool calls_refused(struct sys *sys);
 
 #endif

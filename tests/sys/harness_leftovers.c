@@ -84,10 +84,26 @@ static void print_file(const char *path)
 		fclose(file);
 }
 
+bool calls_refused(struct sys *sys)
+{
+	AUTO_FREE char *text = sys_xattr(sys->mnt, "user.mapping.status");
+	json_t *status = text ? json_loads(text, 0, NULL) : NULL;
+	json_t *confinement = json_object_get(status, "confinement");
+	json_int_t refused = json_integer_value(json_object_get(confinement, "calls_refused"));
+
+	if (refused && !sys->refusals_expected)
+		sys_say("the worker was refused %lld system calls, the last of them %s",
+			(long long)refused,
+			json_string_value(json_object_get(confinement, "last_refused")));
+	json_decref(status);
+	return refused && !sys->refusals_expected;
+}
+
 static bool sanitizer_reports(struct sys *sys)
 {
 	char dir_name[96], path[512];
 	struct dirent *entry;
+	struct stat st;
 	bool found = false;
 	DIR *dir;
 
@@ -97,6 +113,8 @@ static bool sanitizer_reports(struct sys *sys)
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof path, "%s/%s", dir_name, entry->d_name);
+		if (stat(path, &st) == 0 && st.st_size == 0) /* a worker's, opened beforehand */
+			continue;
 		sys_say("sanitizer report %s:", entry->d_name);
 		print_file(path);
 		found = true;

@@ -85,6 +85,17 @@ static void kill_worker(struct sys *sys)
 	WAIT_UNTIL(10, user_status_number(sys, "restarts") > before);
 }
 
+static void nothing_was_refused(struct sys *sys)
+{
+	json_t *status = user_status(sys), *c = json_object_get(status, "confinement");
+
+	if (json_integer_value(json_object_get(c, "calls_refused")))
+		fail_msg("the worker was refused system calls: %s",
+			 json_string_value(json_object_get(c, "last_refused")));
+	assert_true(json_integer_value(json_object_get(c, "calls_allowed")) > 50);
+	json_decref(status);
+}
+
 #define USER_DOES(sys, format, ...)                                                                \
 	do {                                                                                       \
 		if (sys_shell(sys, "%s " format, as_user, __VA_ARGS__) != 0)                       \
@@ -113,6 +124,7 @@ static void user_shares_pages(void **state)
 	share_end(&one);
 	share_end(&other);
 	USER_DOES(sys, "mapctl --mount %s rm memory", sys->mnt);
+	nothing_was_refused(sys);
 }
 
 static void user_uses_files(void **state)
@@ -128,6 +140,7 @@ static void user_uses_files(void **state)
 	    sys->mnt);
 	kill_worker(sys);
 	USER_DOES(sys, "sh -ec 'cd %s; echo again >f; test \"$(cat f)\" = again; rm f'", sys->mnt);
+	nothing_was_refused(sys);
 }
 
 static void user_binds_a_file(void **state)
@@ -155,6 +168,7 @@ static void user_binds_a_file(void **state)
 	assert_string_equal(sys->output, "22222222");
 	assert_int_equal(sys_shell(sys, "tail -c +32769 %s/home/file | head -c 8", sys->dir), 0);
 	assert_string_equal(sys->output, "33333333");
+	nothing_was_refused(sys);
 }
 
 static void user_waits(void **state)
@@ -180,6 +194,7 @@ static void user_waits(void **state)
 	close(output);
 	USER_DOES(sys, "mapctl --mount %s signal semaphore release 2", sys->mnt);
 	USER_DOES(sys, "mapctl --mount %s wait --all semaphore", sys->mnt);
+	nothing_was_refused(sys);
 }
 
 static void others_are_kept_out(void **state)
@@ -208,12 +223,42 @@ static void passthrough_is_refused(void **state)
 	assert_non_null(strstr(sys->output, "passthrough"));
 }
 
+/* What takes rights cannot be had; the rest is. */
+static void user_is_confined(void **state)
+{
+	struct sys *sys = *state;
+	json_t *status, *c;
+
+	user_mounts(sys, "size=32m");
+	status = user_status(sys);
+	c = json_object_get(status, "confinement");
+	assert_string_equal(json_string_value(json_object_get(c, "root")), "the machine's");
+	assert_true(strlen(json_string_value(json_object_get(c, "root_reason"))) > 0);
+	assert_int_equal(json_array_size(json_object_get(c, "capabilities")), 0);
+	assert_true(json_is_true(json_object_get(c, "no_new_privs")));
+	json_decref(status);
+	assert_int_equal(sys_shell(sys, "grep -q '^Seccomp:.2' /proc/%d/status", sys_worker(sys)),
+			 0);
+	nothing_was_refused(sys);
+}
+
+static void strict_is_refused(void **state)
+{
+	struct sys *sys = *state;
+
+	become_able(sys);
+	assert_int_equal(sys_shell(sys, "%s mappingfs -o confine=strict %s", as_user, sys->mnt), 4);
+	assert_non_null(strstr(sys->output, "confine=strict cannot be had: the machine's files "
+					    "stay in reach ("));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SYS_TEST_CACHED(user_shares_pages),      SYS_TEST_CACHED(user_uses_files),
 	    SYS_TEST_CACHED(user_binds_a_file),      SYS_TEST_CACHED(others_are_kept_out),
 	    SYS_TEST_CACHED(passthrough_is_refused), SYS_TEST_CACHED(user_waits),
+	    SYS_TEST_CACHED(user_is_confined),       SYS_TEST_CACHED(strict_is_refused),
 	};
 
 	return sys_run_tests("rootless", tests);

@@ -156,6 +156,7 @@ static void test_defaults_of_root(void **state)
 	assert_int_equal(o.data_mode, DATA_MODE_AUTO);
 	assert_int_equal(o.lifetime, DEFAULT_LIFETIME_PERMANENT);
 	assert_int_equal(o.jobs, JOBS_MODE_AUTO);
+	assert_int_equal(o.confine, CONFINE_AUTO);
 	assert_int_equal(o.mount_flags, MS_NOSUID | MS_NODEV);
 	assert_null(o.store);
 	assert_false(o.foreground || o.debug);
@@ -224,11 +225,13 @@ static void test_other_settings(void **state)
 	struct options o;
 
 	(void)state;
-	assert_int_equal(PARSE(&o, "/mnt", "-o", "lifetime=temporary,poll=0,uid=root,jobs=pidfd",
-			       "-o", "noallow_other,gid=12"),
+	assert_int_equal(PARSE(&o, "/mnt", "-o",
+			       "lifetime=temporary,poll=0,uid=root,jobs=pidfd,confine=strict", "-o",
+			       "noallow_other,gid=12"),
 			 0);
 	assert_int_equal(o.lifetime, DEFAULT_LIFETIME_TEMPORARY);
 	assert_int_equal(o.jobs, JOBS_MODE_PIDFD);
+	assert_int_equal(o.confine, CONFINE_STRICT);
 	assert_int_equal(o.poll_usec, 0);
 	assert_int_equal(o.uid, 0);
 	assert_int_equal(o.gid, 12);
@@ -245,6 +248,7 @@ static void test_refusals_name_the_word(void **state)
 	    {"size", "option 'size' needs a value"},
 	    {"allow_other=1", "option 'allow_other' takes no value"},
 	    {"jobs=many", "'many' is not a value for option 'jobs'"},
+	    {"confine=yes", "'yes' is not a value for option 'confine'"},
 	    {"lifetime=long", "'long' is not a value for option 'lifetime'"},
 	    {"poll=-1", "'-1' is not a value for option 'poll'"},
 	    {"uid=no such user", "'no such user' is not a value for option 'uid'"},
