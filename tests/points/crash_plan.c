@@ -61,6 +61,21 @@ void crash_arm_at(const char *name, uint32_t nth)
 	set(&plan->armed, nth);
 }
 
+uint32_t crash_next_missed(uint32_t last)
+{
+	for (uint32_t i = last; i < plan->points; i++)
+		if (plan->each[i].passed && !plan->each[i].deaths)
+			return i + 1;
+	return 0;
+}
+
+void crash_arm_number(uint32_t number)
+{
+	set(&plan->then, 0);
+	set(&plan->only, number);
+	set(&plan->armed, 1);
+}
+
 void crash_disarm(void)
 {
 	set(&plan->armed, 0);

@@ -13,6 +13,11 @@ void crash_plan_destroy(void); /* at the end of each test that created one */
 void crash_arm(uint32_t nth, uint32_t then);
 /* Only points of this name count. */
 void crash_arm_at(const char *name, uint32_t nth);
+/* The next point, counted from 1 and above `last`, that was passed and where nobody died; 0: none.
+ */
+uint32_t crash_next_missed(uint32_t last);
+/* Only this one counts. */
+void crash_arm_number(uint32_t number);
 void crash_disarm(void);
 uint32_t crash_deaths(void); /* so far */
 const char *crash_died_at(void);
