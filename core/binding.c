@@ -40,10 +40,20 @@ void binding_drop(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
+/* Descriptors that the supervisor keeps keep the lease of a worker that died while it asked, too:
+ * whoever opens the file would wait until the kernel breaks it, 45 s. */
+static void drop_leases(struct core *core)
+{
+	for (size_t i = 0; core->config.data.attach && i < core->bindings.capacity; i++)
+		if (core->bindings.entries[i].used)
+			sys->lease((int)core->bindings.entries[i].value, F_UNLCK);
+}
+
 void binding_recover(struct core *core)
 {
 	struct state_header *h = core->state.header;
 
+	drop_leases(core);
 	if (h->binding_in_hand)
 		let_go(core, h->binding_in_hand);
 	h->binding_in_hand = 0;

@@ -1,4 +1,5 @@
 #include "core/account.h"
+#include "core/crash.h"
 #include "core/job.h"
 #include "core/log.h"
 #include "core/util.h"
@@ -245,11 +246,13 @@ static void begin_record(struct core *core, uint64_t unique)
 	core->record = record;
 	record->phase = RECORD_NONE;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("record: emptied");
 	record->unique = unique;
 	record->before = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	record->phase = RECORD_STARTED;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("record: begun");
 	*(volatile uint64_t *)&core->state.header->in_hand = unique;
 }
 

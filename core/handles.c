@@ -1,5 +1,6 @@
 /* Handles: open file descriptions on an inode, and the one backing id that serves them all. */
 #include "core/account.h"
+#include "core/crash.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "core/wait.h"
@@ -75,6 +76,7 @@ static int stage_backing(struct core *core, struct slot *slot, int fd)
 		return id;
 	}
 	*(volatile uint64_t *)&h->last_backing_id = (uint64_t)id;
+	CRASH_POINT("attach: noted");
 	*(volatile uint32_t *)&h->attaches_lost = 0;
 	STAGE(&core->state, slot->backing_id, (uint32_t)id);
 	STAGE(&core->state, h->attaching, 0);

@@ -1,4 +1,5 @@
 /* Lists of process numbers, and what /proc says of one. */
+#include "core/crash.h"
 #include "core/job.h"
 #include "core/proc.h"
 #include "core/util.h"
@@ -100,7 +101,12 @@ int pidfd_of(pid_t pid)
 
 int pidfd_signal(int pidfd, int signal)
 {
-	return neg_errno((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+	int rc;
+
+	CRASH_POINT("signal: before");
+	rc = neg_errno((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+	CRASH_POINT("signal: after");
+	return rc;
 }
 
 bool process_ended(int pidfd)

@@ -214,6 +214,17 @@ static int publish(struct core *core, struct slot *slot, uint64_t parent, const 
 	return 0;
 }
 
+/* A former worker has given it this name, and may have noticed that it is no orphan any more. */
+static bool linked_before(struct core *core, const struct slot *slot, uint64_t parent,
+			  const char *name)
+{
+	int dirfd = core->resent_started ? names_directory(core, parent) : -1;
+	struct stat st;
+
+	return dirfd >= 0 && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == slot->ino;
+}
+
 int core_link(struct core *core, uint64_t node, uint64_t parent, const char *name,
 	      struct core_entry *out)
 {
@@ -233,7 +244,7 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 		return rc;
 	if ((slot->flags & SLOT_ORPHAN) && st.st_nlink == 1)
 		return publish(core, slot, parent, name, out);
-	if (slot->flags & SLOT_TEMPORARY)
+	if ((slot->flags & SLOT_TEMPORARY) && !linked_before(core, slot, parent, name))
 		return -EPERM; /* "the last handle closes, the name goes": there is one name */
 	dirfd = names_directory(core, parent);
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);

@@ -1,5 +1,6 @@
 #include "core/state.h"
 
+#include "core/crash.h"
 #include "core/util.h"
 
 #include <stdatomic.h>
@@ -39,6 +40,9 @@ static void apply_log(struct state_header *h)
 {
 	for (uint32_t i = 0; i < h->log_count; i++) {
 		void *field = (char *)h + h->log[i].offset;
+
+		if (i && i == h->log_count / 2)
+			CRASH_POINT("commit: half applied");
 		if (h->log[i].width == sizeof(uint64_t))
 			*(uint64_t *)field = h->log[i].value;
 		else if (h->log[i].width == sizeof(uint32_t))
@@ -47,6 +51,7 @@ static void apply_log(struct state_header *h)
 			memcpy(field, &h->log[i].value, h->log[i].width);
 	}
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("commit: applied");
 	h->log_count = 0;
 }
 
@@ -115,9 +120,11 @@ void state_stage(struct state *state, volatile void *field, size_t width, uint64
 void state_commit(struct state *state)
 {
 	/* Only a kill can interrupt us, on the same memory: ordering the stores is enough. */
+	CRASH_POINT("commit: staged");
 	atomic_signal_fence(memory_order_seq_cst);
 	*(volatile uint32_t *)&state->header->log_count = state->staged;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("commit: armed");
 	apply_log(state->header);
 	state->staged = 0;
 }
@@ -179,5 +186,6 @@ void state_save_in_hand(struct state *state)
 		return;
 	h->saved[h->saved_next % STATE_SAVED] = *record;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("request in hand: copied");
 	*(volatile uint32_t *)&h->saved_next = h->saved_next + 1;
 }

@@ -1,6 +1,7 @@
 #define FUSE_USE_VERSION 314
 #include "fs/transport.h"
 
+#include "core/crash.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "fs/handshake.h"
@@ -108,6 +109,7 @@ static void process(struct transport *t, void *bytes, size_t length, bool resent
 		       resent || (header->unique & KERNEL_UNIQUE_RESEND), header->uid, header->pid);
 	if (!t->hooks.raw(t->hooks.context, bytes, length))
 		fuse_session_process_buf(t->session, &buffer);
+	CRASH_POINT("request: dealt with");
 	/* From here on nobody needs to look at it again. */
 	*(volatile uint32_t *)&header->len = 0;
 }
@@ -191,6 +193,7 @@ static bool serve_one(struct transport *t)
 	if (t->resuming && !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
+	CRASH_POINT("request: read");
 	if (postpone(t, (size_t)length))
 		return true;
 	if (header_of(t)->opcode == FUSE_INIT)

@@ -4,6 +4,7 @@
 #define FUSE_USE_VERSION 314
 #include "fs/worker.h"
 
+#include "core/crash.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "fs/control.h"
@@ -381,6 +382,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		return version();
+	crash_open();
 	worker.handover = map_handover();
 	if (!worker.handover) {
 		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");
