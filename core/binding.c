@@ -126,8 +126,8 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 	rc = l->hold ? l->hold(l->context, id, fd) : 0;
 	if (rc < 0)
 		return rc;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	rc = copy < 0 ? -errno : map_put(&core->bindings, id, (uint32_t)copy);
+	copy = sys->duplicate(fd);
+	rc = copy < 0 ? copy : map_put(&core->bindings, id, (uint32_t)copy);
 	if (rc < 0)
 		let_go(core, id);
 	return rc;
@@ -137,7 +137,8 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
  * The passed one also shares its offset and locks with the caller: we want our own. */
 static int reopen(int fd, bool writable)
 {
-	return neg_errno(open(tree_fd_path(fd).text, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+	return sys->openat(AT_FDCWD, tree_fd_path(fd).text,
+			   (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
 }
 
 static bool same_file(struct core *core, struct slot *slot, const struct external *file)

@@ -1,6 +1,7 @@
 #include "core/account.h"
 #include "core/job.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -13,7 +14,7 @@
 static int watch_input(struct core *core, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-	return fd < 0 ? 0 : neg_errno(epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event));
+	return fd < 0 ? 0 : sys->epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 static int open_inputs(struct core *core)

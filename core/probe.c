@@ -120,7 +120,7 @@ static int ask(const struct slot *slot, int fd)
 		rc = sys->lease(fd, F_RDLCK) < 0 ? rc : 0;
 	if (rc < 0)
 		return rc;
-	sys->lease(fd, F_UNLCK);
+	sys->lease_end(fd);
 	return 1;
 }
 

@@ -4,6 +4,7 @@
 #include "core/internal.h"
 #include "core/limit.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -106,8 +107,8 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	if (slot_is_waitable(slot) && wait_type_of(slot)->pack)
 		wait_type_of(slot)->pack(&record.wait);
 	record.limit = limit_of_record(core, slot, &record.limit_flags);
-	rc = neg_errno(setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
-				length_of(&record), 0));
+	rc = sys->setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
+			   length_of(&record));
 
 	if (rc == 0)
 		slot->flags &= ~(uint32_t)SLOT_UNSAVED;

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -19,10 +20,8 @@ struct any_handle {
 
 static int handle_of(int dirfd, const char *name, int flags, struct any_handle *h)
 {
-	int mount_id;
-
 	h->head.handle_bytes = STATE_HANDLE_MAX;
-	return neg_errno(name_to_handle_at(dirfd, name, &h->head, &mount_id, flags));
+	return sys->handle_of(dirfd, name, &h->head, flags);
 }
 
 static int open_handle(const struct tree *tree, const struct slot *slot, int flags)
@@ -32,7 +31,7 @@ static int open_handle(const struct tree *tree, const struct slot *slot, int fla
 	h.head.handle_bytes = slot->handle_length;
 	h.head.handle_type = slot->handle_type;
 	memcpy(h.head.f_handle, slot->handle, slot->handle_length);
-	return neg_errno(open_by_handle_at(tree->base_fd, &h.head, flags));
+	return sys->open_handle(tree->base_fd, &h.head, flags);
 }
 
 static int open_subdirectory(int base_fd, const char *name, mode_t mode)
@@ -163,9 +162,9 @@ static int open_place(struct tree *tree, const struct slot *slot, int flags)
 
 	if (!path)
 		return -ENAMETOOLONG;
-	fd = openat(tree->base_fd, path, flags | O_NOFOLLOW);
+	fd = sys->openat(tree->base_fd, path, flags | O_NOFOLLOW, 0);
 	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
+		return fd == -ENOENT ? -ESTALE : fd;
 	if (fstat(fd, &st) < 0 || st.st_ino != slot->ino) {
 		close(fd);
 		return -ESTALE;
@@ -180,7 +179,7 @@ int tree_open_copy(const struct tree *tree, const struct slot *copy, const char 
 		return open_handle(tree, copy, flags);
 	if (!place)
 		return -ENOENT;
-	return neg_errno(openat(tree->base_fd, place, flags | O_NOFOLLOW));
+	return sys->openat(tree->base_fd, place, flags | O_NOFOLLOW, 0);
 }
 
 char *tree_place(const struct tree *tree, const struct slot *slot)

@@ -1,6 +1,7 @@
 /* Errands: what has to go through the mount, or can wait for it. A worker has to answer, and may
  * die doing so; a child waits for the next one, and the supervisor is free to start it. The exit
  * status is an errno. */
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/supervisor.h"
 
@@ -30,7 +31,7 @@ static void clear_stale(int root, const char *name)
 static int bind_inside(const struct supervisor *s)
 {
 	AUTO_CLOSE int tree =
-	    open_tree(AT_FDCWD, s->mount.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	    sys->open_tree(AT_FDCWD, s->mount.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
 
