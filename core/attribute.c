@@ -66,17 +66,22 @@ static int print_handles(struct core *core, struct slot *slot, char *buffer, siz
 	return snprintf(buffer, size, "%u", slot->handles);
 }
 
+/* One that is tried again: also since when it fails, and when the next try is. */
 static int print_flush(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
 	const char *error = slot->flush_error ? strerrorname_np(slot->flush_error) : "ok";
+	char again[64] = "";
 
 	(void)core;
 	if (!slot->flushed_at)
 		return snprintf(buffer, size, "never");
-	return snprintf(buffer, size, "%s %llu.%09llu %u", error ? error : "EIO",
+	if (flush_is_failing(slot))
+		snprintf(again, sizeof again, " %u %llu", slot->failing_since,
+			 (unsigned long long)(flush_next_try(slot) / 1000000000ULL));
+	return snprintf(buffer, size, "%s %llu.%09llu %u%s", error ? error : "EIO",
 			(unsigned long long)(slot->flushed_at / 1000000000ULL),
 			(unsigned long long)(slot->flushed_at % 1000000000ULL),
-			slot->flush_failures);
+			slot->flush_failures, again);
 }
 
 static int print_state(struct core *core, struct slot *slot, char *buffer, size_t size)

@@ -158,6 +158,7 @@ int core_create(const struct core_config *config, struct core **out)
 	core->epoll_fd = core->clock_fd = core->timers.fd = core->tree.orphans_fd = -1;
 	core->persistent = !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
+	flush_init(core);
 	rc = wait_init(core);
 	if (rc == 0)
 		rc = open_inputs(core);

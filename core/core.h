@@ -223,6 +223,15 @@ struct core_usage {
 };
 void core_usage(struct core *core, struct core_usage *out);
 
+/* Objects whose flush failed and is tried again: at most max of them; how many. */
+struct core_failing {
+	uint64_t inode, since, next_try; /* CLOCK_REALTIME: since in s, next_try in ns */
+	int error;                       /* positive */
+	unsigned tries;                  /* that failed, in a row */
+	char file[256];                  /* bound: the file's path, as far as it fits */
+};
+size_t core_failing(struct core *core, struct core_failing *out, size_t max);
+
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);
 int core_owner(struct core *core, uint64_t node, uid_t *out);

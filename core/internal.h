@@ -29,9 +29,11 @@ struct core {
 	struct waits *waits;       /* wait.c */
 	struct members *members;   /* job_members.c */
 	struct accounts *accounts; /* account.c */
-	struct retry *retries;     /* flush.c */
-	struct map flushes;        /* slot index -> flushes since this worker began */
-	bool persistent;           /* the tree is on a real file system */
+	struct map due;            /* flush.c: slot index -> flushes of ours under way; 0: owed */
+	bool due_missed;           /* ... some that are owed are not in it */
+	struct timer retry_timer;
+	struct map flushes; /* slot index -> flushes since this worker began */
+	bool persistent;    /* the tree is on a real file system */
 	struct jobs *jobs;
 	struct timers timers;
 	struct timer hidden_timer; /* hidden.c */
@@ -156,7 +158,11 @@ int lastview_probe(struct core *core, struct slot *slot);
 void lastview_finish(struct core *core);
 
 /* --- flush.c --- */
+void flush_init(struct core *core);
 void flush_last_view(struct core *core, struct slot *slot);
+/* The last flush failed, and another one is owed. */
+bool flush_is_failing(const struct slot *slot);
+uint64_t flush_next_try(const struct slot *slot); /* CLOCK_REALTIME ns; 0: none is planned */
 void flush_resume(struct core *core);
 void flush_finish(struct core *core);
 

@@ -32,7 +32,7 @@ struct record {
 			uint64_t binding;
 			uint64_t size;
 			uint64_t flushed_at;
-			int32_t flush_error;
+			uint16_t flush_error, flush_tries;
 			uint32_t flush_failures;
 		};
 		struct wait_state wait;
@@ -77,7 +77,9 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
-	if (slot_is_waitable(slot) && wait_type_of(slot)->unpack)
+	if (!slot_is_waitable(slot))
+		slot->flush_tries = 0; /* what was owed then is not owed by us */
+	else if (wait_type_of(slot)->unpack)
 		wait_type_of(slot)->unpack(&slot->wait);
 }
 

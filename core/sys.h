@@ -43,7 +43,7 @@ struct statx;
 	CALL(handle_of, HANDLE_OF,                                                                 \
 	     (int dirfd, const char *name, struct file_handle *handle, int flags),                 \
 	     (dirfd, name, handle, flags))                                                         \
-	CALL(open_handle, OPEN_HANDLE, (int mount_fd, struct file_handle * handle, int flags),     \
+	CALL(open_handle, OPEN_HANDLE, (int mount_fd, struct file_handle *handle, int flags),      \
 	     (mount_fd, handle, flags))                                                            \
 	CALL(setxattr, SETXATTR,                                                                   \
 	     (const char *path, const char *name, const void *value, size_t size),                 \

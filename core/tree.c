@@ -49,8 +49,8 @@ static bool handles_work(struct tree *tree)
 
 	if (handle_of(tree->base_fd, "", AT_EMPTY_PATH, &h) < 0)
 		return false;
-	probe.handle_type = (uint16_t)h.head.handle_type;
-	probe.handle_length = (uint16_t)h.head.handle_bytes;
+	probe.handle_type = (uint8_t)h.head.handle_type;
+	probe.handle_length = (uint8_t)h.head.handle_bytes;
 	memcpy(probe.handle, h.head.f_handle, h.head.handle_bytes);
 	fd = open_handle(tree, &probe, O_PATH | O_CLOEXEC);
 	if (fd >= 0)
@@ -100,8 +100,8 @@ int tree_identify(struct tree *tree, struct slot *slot, int dirfd, const char *n
 	rc = handle_of(dirfd, name, *name ? 0 : AT_EMPTY_PATH, &h);
 	if (rc < 0)
 		return rc;
-	slot->handle_type = (uint16_t)h.head.handle_type;
-	slot->handle_length = (uint16_t)h.head.handle_bytes;
+	slot->handle_type = (uint8_t)h.head.handle_type;
+	slot->handle_length = (uint8_t)h.head.handle_bytes;
 	memcpy(slot->handle, h.head.f_handle, h.head.handle_bytes);
 	return 0;
 }
@@ -117,7 +117,7 @@ void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const cha
 	next->parent = parent;
 	snprintf(next->name, sizeof next->name, "%s", name);
 	atomic_signal_fence(memory_order_seq_cst);
-	*(volatile uint32_t *)&slot->place = !slot->place;
+	*(volatile uint8_t *)&slot->place = !slot->place;
 }
 
 static void orphan_name(char *text, size_t size, uint64_t node)

@@ -31,7 +31,7 @@ struct listing {
 static void add(struct listing *listing, const char *name, const struct mapping_info *info)
 {
 	char size[FORMAT_ROOM], committed[FORMAT_ROOM], resident[FORMAT_ROOM];
-	char handles[FORMAT_ROOM], views[FORMAT_ROOM], flush[96];
+	char handles[FORMAT_ROOM], views[FORMAT_ROOM], flush[FLUSH_ROOM];
 	const bool is_waitable = info->type > MAPPING_MAPPING;
 	const bool has_pages = S_ISREG(info->mode) && !is_waitable;
 	const char *const cells[] = {
