@@ -11,10 +11,27 @@
 #include <sys/epoll.h>
 #include <sys/vfs.h>
 
+#define KEPT_OPEN 8 /* one call uses no more at a time */
+
 static int watch_input(struct core *core, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 	return fd < 0 ? 0 : sys->epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* What is kept open for speed can go, but for what may be in use right now. */
+static bool relieve(struct tree *tree)
+{
+	struct core *core = CONTAINER_OF(tree, struct core, tree);
+	bool files = fdcache_shrink(&core->files, KEPT_OPEN);
+	bool directories = fdcache_shrink(&tree->directories, KEPT_OPEN);
+	bool probes = lastview_shrink(core);
+
+	if (!core->descriptors_lacking)
+		log_warn("no descriptors left: none is kept open any more than needed. "
+			 "RLIMIT_NOFILE, or fs.file-max, is too small for what is in use");
+	core->descriptors_lacking = true;
+	return files || directories || probes;
 }
 
 static int open_inputs(struct core *core)
@@ -159,6 +176,7 @@ int core_create(const struct core_config *config, struct core **out)
 	core->persistent = !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
 	flush_init(core);
+	lastview_init(core);
 	rc = wait_init(core);
 	if (rc == 0)
 		rc = open_inputs(core);
@@ -170,6 +188,7 @@ int core_create(const struct core_config *config, struct core **out)
 		rc = accounts_open(core);
 	if (rc == 0)
 		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
+	core->tree.relieve = relieve;
 	if (rc == 0)
 		rc = open_root(core);
 	if (rc == 0)
@@ -333,6 +352,9 @@ void core_usage(struct core *core, struct core_usage *out)
 	    .flush_failures = h->flush_failures,
 	    .flushes_failing = core->failing,
 	    .bound = core->bindings.count,
+	    .leases_refused = core->leases_broken,
+	    .watches_lacking = core->watches_lacking,
+	    .descriptors_lacking = core->descriptors_lacking,
 	};
 	if (fstatfs(core->tree.base_fd, &fs) == 0)
 		out->committed = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;

@@ -220,6 +220,8 @@ struct core_usage {
 	uint64_t flushes, flush_failures,
 	    flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;
+	/* What goes slower than it should, or did: the log says why. */
+	bool leases_refused, watches_lacking, descriptors_lacking;
 };
 void core_usage(struct core *core, struct core_usage *out);
 

@@ -102,3 +102,12 @@ void fdcache_drop(struct fdcache *cache, uint32_t key)
 	if (map_get(&cache->index, key, &i))
 		release(cache, (uint16_t)i);
 }
+
+bool fdcache_shrink(struct fdcache *cache, size_t keep)
+{
+	if (cache->index.count <= keep)
+		return false;
+	while (cache->index.count > keep)
+		release(cache, cache->oldest);
+	return true;
+}

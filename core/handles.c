@@ -33,8 +33,8 @@ int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 	if (slot_is_waitable(slot))
 		return -EINVAL; /* it has no data */
 	if (slot->flags & SLOT_BOUND) {
-		fd = binding_descriptor(core, slot);
-		return fd < 0 ? fd : sys->duplicate(fd);
+		int bound = binding_descriptor(core, slot);
+		return bound < 0 ? bound : WITH_ROOM(&core->tree, sys->duplicate(bound));
 	}
 	fd = tree_open_inode(&core->tree, slot, flags);
 	if (fd == -EACCES)
@@ -229,7 +229,8 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
 			bool *fresh)
 {
-	int fd = sys->openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
+	const int new = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd = WITH_ROOM(&core->tree, sys->openat(dirfd, name, new, mode));
 
 	*fresh = fd >= 0;
 	if (fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))
@@ -341,7 +342,7 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = sys->openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	fd = WITH_ROOM(&core->tree, sys->openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
 	if (fd < 0)
 		return fd;
 	rc = neg_errno(fstat(fd, &st));

@@ -28,6 +28,8 @@ struct probe *probe_find(struct core *core, struct slot *slot)
 /* The table is dense: the last one fills a hole. */
 static int table_add(struct probes *probes, uint32_t key, struct probe *probe)
 {
+	int rc;
+
 	if (probes->count == probes->capacity) {
 		size_t capacity = probes->capacity ? probes->capacity * 2 : 16;
 		struct probe **table =
@@ -38,7 +40,9 @@ static int table_add(struct probes *probes, uint32_t key, struct probe *probe)
 		probes->capacity = capacity;
 	}
 	probes->table[probes->count] = probe;
-	return map_put(&probes->by_slot, key, (uint32_t)probes->count++);
+	rc = map_put(&probes->by_slot, key, (uint32_t)probes->count);
+	probes->count += rc == 0;
+	return rc;
 }
 
 static void table_remove(struct core *core, uint32_t key, uint32_t i)
@@ -100,13 +104,10 @@ void probe_schedule(struct core *core, struct slot *slot, unsigned attempt, uint
 {
 	struct probe *probe = probe_get(core, slot);
 
-	if (!probe) {
-		log_error("out of memory: the end of an object (inode %llu) may go unnoticed",
-			  (unsigned long long)slot->ino);
-		return;
-	}
-	probe->attempt = attempt;
-	timers_arm(&core->timers, &probe->timer, delay_ns);
+	if (probe)
+		probe->attempt = attempt;
+	if (!probe || timers_arm(&core->timers, &probe->timer, delay_ns) < 0)
+		lastview_look_again(core);
 }
 
 /* Is fd's description the only one? 1, 0 or -errno */
@@ -157,6 +158,17 @@ int lastview_probe(struct core *core, struct slot *slot)
 		return ask(slot, probe->fd);
 	}
 	return ask(slot, fd);
+}
+
+bool lastview_shrink(struct core *core)
+{
+	if (!core->probes || !core->probes->fds)
+		return false;
+	for (size_t i = 0; i < core->probes->count; i++)
+		drop_probe_fd(core, core->probes->table[i]);
+	/* That made events of ours, and whoever had one waits for no other. */
+	lastview_look_again(core);
+	return true;
 }
 
 void lastview_finish(struct core *core)

@@ -24,7 +24,7 @@ static int handle_of(int dirfd, const char *name, int flags, struct any_handle *
 	return sys->handle_of(dirfd, name, &h->head, flags);
 }
 
-static int open_handle(const struct tree *tree, const struct slot *slot, int flags)
+static int open_by_handle(const struct tree *tree, const struct slot *slot, int flags)
 {
 	struct any_handle h;
 
@@ -32,6 +32,11 @@ static int open_handle(const struct tree *tree, const struct slot *slot, int fla
 	h.head.handle_type = slot->handle_type;
 	memcpy(h.head.f_handle, slot->handle, slot->handle_length);
 	return sys->open_handle(tree->base_fd, &h.head, flags);
+}
+
+bool tree_relieved(struct tree *tree, int rc)
+{
+	return (rc == -EMFILE || rc == -ENFILE) && tree->relieve && tree->relieve(tree);
 }
 
 static int open_subdirectory(int base_fd, const char *name, mode_t mode)
@@ -52,7 +57,7 @@ static bool handles_work(struct tree *tree)
 	probe.handle_type = (uint8_t)h.head.handle_type;
 	probe.handle_length = (uint8_t)h.head.handle_bytes;
 	memcpy(probe.handle, h.head.f_handle, h.head.handle_bytes);
-	fd = open_handle(tree, &probe, O_PATH | O_CLOEXEC);
+	fd = open_by_handle(tree, &probe, O_PATH | O_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -162,7 +167,7 @@ static int open_place(struct tree *tree, const struct slot *slot, int flags)
 
 	if (!path)
 		return -ENAMETOOLONG;
-	fd = sys->openat(tree->base_fd, path, flags | O_NOFOLLOW, 0);
+	fd = WITH_ROOM(tree, sys->openat(tree->base_fd, path, flags | O_NOFOLLOW, 0));
 	if (fd < 0)
 		return fd == -ENOENT ? -ESTALE : fd;
 	if (fstat(fd, &st) < 0 || st.st_ino != slot->ino) {
@@ -176,7 +181,7 @@ int tree_open_copy(const struct tree *tree, const struct slot *copy, const char 
 {
 	flags |= O_CLOEXEC;
 	if (tree->by_handle)
-		return open_handle(tree, copy, flags);
+		return open_by_handle(tree, copy, flags);
 	if (!place)
 		return -ENOENT;
 	return sys->openat(tree->base_fd, place, flags | O_NOFOLLOW, 0);
@@ -196,7 +201,7 @@ int tree_open_inode(struct tree *tree, struct slot *slot, int flags)
 		return -ESTALE;
 	flags |= O_CLOEXEC;
 	if (tree->by_handle && state_index(tree->state, slot) != 1)
-		return open_handle(tree, slot, flags);
+		return WITH_ROOM(tree, open_by_handle(tree, slot, flags));
 	return open_place(tree, slot, flags);
 }
 

@@ -51,6 +51,28 @@ static json_t *failing_json(struct core *core)
 	return list;
 }
 
+/* What does not go as it should, though everything goes on. */
+static json_t *troubles_json(const struct core_usage *u)
+{
+	const struct {
+		bool there;
+		const char *text;
+	} rows[] = {
+	    {u->leases_refused, "leases are refused: the end of objects is found by looking "
+				"through /proc"},
+	    {u->watches_lacking, "no inotify watches left (fs.inotify.max_user_watches): the end "
+				 "of objects is found by looking now and then"},
+	    {u->descriptors_lacking, "descriptors ran out (RLIMIT_NOFILE, fs.file-max): "
+				     "everything is opened anew"},
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].there)
+			json_array_append_new(list, json_string(rows[i].text));
+	return list;
+}
+
 char *status_text(void *context)
 {
 	struct worker *worker = context;
@@ -76,6 +98,7 @@ char *status_text(void *context)
 	    open_descriptors());
 	if (json)
 		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
+	json_object_set_new(json, "troubles", troubles_json(&u));
 	json_object_set_new(json, "failing", failing_json(worker->core));
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);

@@ -67,6 +67,17 @@ static void print_failing(const json_t *json)
 	}
 }
 
+static void print_troubles(const json_t *json)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "troubles"), i, one)
+	{
+		printf("%-10s %s\n", "TROUBLE", json_string_value(one));
+	}
+}
+
 /* "handle", or "temporary: why": what a handle-bound object is here. */
 static void print_lifetimes(const json_t *json)
 {
@@ -118,6 +129,7 @@ static void print_status(const json_t *json)
 	       format_size(number(json, "resident_bytes"), three));
 	print_counts(json);
 	print_failing(json);
+	print_troubles(json);
 	printf("%-10s %s\n", "uptime", format_uptime(number(json, "uptime_seconds"), one));
 	printf("%-10s supervisor %s, worker %s, restarted %s times\n", "processes",
 	       format_number(number(json, "supervisor_pid"), one),

@@ -8,12 +8,12 @@ static struct world *world;
 static int fault_of(enum fault_call call)
 {
 	struct fault *fault = &world->faults[call];
-	int times = fault->times;
+	int times;
 
+	while (call == FAULT_FDATASYNC && world->hold_data)
+		usleep(500);
 	fault->calls++;
-	if (call == FAULT_FDATASYNC)
-		while (world->hold_data)
-			usleep(500);
+	times = fault->times;
 	if (!times)
 		return 0;
 	if (times > 0)
