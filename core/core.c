@@ -328,6 +328,16 @@ int core_inode_number(struct core *core, uint64_t node, ino_t *out)
 	return 0;
 }
 
+int core_node_of(struct core *core, ino_t ino, uint64_t *node)
+{
+	struct slot *slot = slot_by_ino(core, ino);
+
+	if (!slot)
+		return -ESTALE;
+	*node = state_node(&core->state, slot);
+	return 0;
+}
+
 int core_owner(struct core *core, uint64_t node, uid_t *out)
 {
 	struct slot *slot = slot_get(core, node);

@@ -236,6 +236,7 @@ size_t core_failing(struct core *core, struct core_failing *out, size_t max);
 
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);
+int core_node_of(struct core *core, ino_t ino, uint64_t *node); /* the reverse: 0 or -ESTALE */
 int core_owner(struct core *core, uint64_t node, uid_t *out);
 
 struct jobs;

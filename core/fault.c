@@ -1,6 +1,7 @@
 #ifdef MAPPINGFS_TEST_POINTS
 #include "core/fault.h"
 
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <fcntl.h>

@@ -10,7 +10,7 @@
 
 #ifdef MAPPINGFS_TEST_POINTS
 
-#include "core/sys.h"
+#include "core/sys_calls.h"
 
 #include <stdatomic.h>
 
@@ -31,6 +31,7 @@ struct fault_plan {
 	struct fault_row rows[FAULTS];
 };
 
+struct sys_calls;
 extern const struct sys_calls sys_faulty;
 
 /* 0, or what this call is to fail with: -errno. */
