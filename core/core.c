@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 
 #define KEPT_OPEN 8 /* one call uses no more at a time */
@@ -32,6 +33,17 @@ static bool relieve(struct tree *tree)
 			 "RLIMIT_NOFILE, or fs.file-max, is too small for what is in use");
 	core->descriptors_lacking = true;
 	return files || directories || probes;
+}
+
+/* What is kept open for speed leaves most of the descriptors to what needs them. */
+static void limit_kept(struct core *core)
+{
+	struct rlimit limit;
+	rlim_t most = FDCACHE_CAPACITY;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < most)
+		most = limit.rlim_cur / 8 > 2 * KEPT_OPEN ? limit.rlim_cur / 8 : 2 * KEPT_OPEN;
+	core->files.limit = core->tree.directories.limit = (uint16_t)most;
 }
 
 static int open_inputs(struct core *core)
@@ -189,6 +201,7 @@ int core_create(const struct core_config *config, struct core **out)
 	if (rc == 0)
 		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
 	core->tree.relieve = relieve;
+	limit_kept(core);
 	if (rc == 0)
 		rc = open_root(core);
 	if (rc == 0)
@@ -362,6 +375,7 @@ void core_usage(struct core *core, struct core_usage *out)
 	    .flush_failures = h->flush_failures,
 	    .flushes_failing = core->failing,
 	    .bound = core->bindings.count,
+	    .overflows = core->overflows,
 	    .leases_refused = core->leases_broken,
 	    .watches_lacking = core->watches_lacking,
 	    .descriptors_lacking = core->descriptors_lacking,

@@ -220,6 +220,7 @@ struct core_usage {
 	uint64_t flushes, flush_failures,
 	    flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;
+	uint64_t overflows; /* times that events of closed files were lost, and all was looked at */
 	/* What goes slower than it should, or did: the log says why. */
 	bool leases_refused, watches_lacking, descriptors_lacking;
 };

@@ -9,6 +9,7 @@ void fdcache_init(struct fdcache *cache)
 	cache->index = (struct map){0};
 	cache->newest = cache->oldest = NONE;
 	cache->free = 0;
+	cache->limit = FDCACHE_CAPACITY;
 	for (uint16_t i = 0; i < FDCACHE_CAPACITY; i++)
 		cache->entries[i] = (struct fdcache_entry){
 		    .fd = -1, .older = i + 1 < FDCACHE_CAPACITY ? (uint16_t)(i + 1) : NONE};
@@ -80,7 +81,7 @@ int fdcache_put(struct fdcache *cache, uint32_t key, int fd)
 	int rc;
 
 	fdcache_drop(cache, key);
-	if (cache->free == NONE)
+	if (cache->index.count >= cache->limit)
 		release(cache, cache->oldest);
 	i = cache->free;
 	rc = map_put(&cache->index, key, i);

@@ -17,6 +17,7 @@ struct fdcache {
 	struct map index;
 	struct fdcache_entry entries[FDCACHE_CAPACITY];
 	uint16_t newest, oldest, free;
+	uint16_t limit; /* so many at most: FDCACHE_CAPACITY, or less */
 };
 
 void fdcache_init(struct fdcache *cache);

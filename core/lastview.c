@@ -331,6 +331,7 @@ static void overflowed(struct core *core)
 {
 	log_warn("the kernel lost events of files that were closed: looking at all that may have "
 		 "ended");
+	core->overflows++;
 	hint_all(core);
 }
 

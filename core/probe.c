@@ -7,13 +7,11 @@
 #include "core/sys.h"
 #include "core/util.h"
 
-#define PROBE_FDS_MAX 2048 /* beyond, objects are looked at once a second */
-
 struct probes {
 	struct map by_slot; /* index in table */
 	struct probe **table;
 	size_t count, capacity;
-	unsigned fds; /* kept in probes */
+	unsigned fds; /* kept in probes; beyond a number objects are looked at once a second */
 };
 
 struct probe *probe_find(struct core *core, struct slot *slot)
@@ -152,7 +150,7 @@ int lastview_probe(struct core *core, struct slot *slot)
 	fd = open_to_ask(core, slot);
 	if (fd < 0)
 		return fd;
-	if (probe && core->probes->fds < PROBE_FDS_MAX) {
+	if (probe && core->probes->fds < 2U * core->files.limit) {
 		core->probes->fds++;
 		probe->fd = steal_fd(&fd);
 		return ask(slot, probe->fd);

@@ -98,6 +98,7 @@ char *status_text(void *context)
 	    open_descriptors());
 	if (json)
 		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
+	json_object_set_new(json, "event_overflows", json_integer((json_int_t)u.overflows));
 	json_object_set_new(json, "troubles", troubles_json(&u));
 	json_object_set_new(json, "failing", failing_json(worker->core));
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;

@@ -60,9 +60,9 @@ static pid_t start_view(struct sys *sys, const char *path)
 {
 	pid_t pid = sys_fork(sys, hold_view, (void *)(uintptr_t)path);
 
-	WAIT_UNTIL(10, number_xattr(path, "user.mapping.views") == 1 &&
-			   (sys->mode == SYS_CACHED ||
-			    number_xattr(path, "user.mapping.handles") == 0));
+	WAIT_UNTIL(
+	    10, number_xattr(path, "user.mapping.views") == 1 &&
+		    (sys->mode == SYS_CACHED || number_xattr(path, "user.mapping.handles") == 0));
 	return pid;
 }
 
@@ -327,12 +327,9 @@ static void no_memory_is_left(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    SYS_TEST_BOTH_MODES(flush_fails),
-    SYS_TEST_BOTH_MODES(growth_is_refused),
-    SYS_TEST_CACHED(write_is_refused),
-    SYS_TEST_PASSTHROUGH(leases_are_refused),
-    SYS_TEST_PASSTHROUGH(no_watches_are_left),
-    SYS_TEST_BOTH_MODES(no_descriptors_are_left),
+    SYS_TEST_BOTH_MODES(flush_fails),          SYS_TEST_BOTH_MODES(growth_is_refused),
+    SYS_TEST_CACHED(write_is_refused),         SYS_TEST_PASSTHROUGH(leases_are_refused),
+    SYS_TEST_PASSTHROUGH(no_watches_are_left), SYS_TEST_BOTH_MODES(no_descriptors_are_left),
     SYS_TEST_BOTH_MODES(no_memory_is_left),
 };
 
