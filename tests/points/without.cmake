@@ -16,7 +16,7 @@ function(without name faults)
 endfunction()
 
 without(cachestat dirty_pages=ENOSYS sys_flush:while_* sys_flush:however_*)
-without(populate populate=EINVAL sys_disks:recovers*)
+without(populate populate=EINVAL sys_disks:old_blocks*)
 without(open_tree open_tree=ENOSYS sys_objects sys_mount:umount_ends*)
 without(mount_setattr mount_setattr=ENOSYS sys_mount:generic_options*)
 without(fsopen fsopen=ENOSYS sys_commit)

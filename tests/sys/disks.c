@@ -1,7 +1,10 @@
 #include "tests/sys/disks.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 void disk_make(struct sys *sys, unsigned megabytes)
 {
@@ -48,4 +51,24 @@ int disk_file(struct sys *sys, const char *name, size_t size)
 	assert_int_equal(posix_fallocate(fd, 0, (off_t)size), 0);
 	assert_int_equal(fsync(fd), 0);
 	return fd;
+}
+
+void disk_punch(struct sys *sys, int fd)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extents[64];
+	} blocks = {.map = {.fm_length = FIEMAP_MAX_OFFSET, .fm_extent_count = 64}};
+	AUTO_CLOSE int image = -1;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/room/image", sys->dir);
+	image = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(ioctl(fd, FS_IOC_FIEMAP, &blocks), 0);
+	assert_true(blocks.map.fm_mapped_extents > 0);
+	for (unsigned i = 0; i < blocks.map.fm_mapped_extents; i++)
+		assert_int_equal(fallocate(image, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					   (off_t)blocks.extents[i].fe_physical,
+					   (off_t)blocks.extents[i].fe_length),
+				 0);
 }

@@ -15,5 +15,8 @@ void disk_mount_again(struct sys *sys);
 void disk_remove(struct sys *sys);
 /* A file of that size on it, with room for all; owned O_RDWR descriptor. */
 int disk_file(struct sys *sys, const char *name, size_t size);
+/* Gives the room of the file's blocks on the device back: they read as zeros, and writing them
+ * takes room anew. The file must have been written and flushed. */
+void disk_punch(struct sys *sys, int fd);
 
 #endif
