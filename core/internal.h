@@ -27,7 +27,7 @@ struct core {
 	struct map bindings;      /* binding -> descriptor */
 	struct probes *probes;    /* lastview.c */
 	struct timer second_look; /* lastview.c: a look was missed for want of memory */
-	uint64_t overflows;        /* ... events were lost */
+	uint64_t overflows;       /* ... events were lost */
 	bool watches_lacking;     /* watch.c: it was said that no more can be had */
 	uint64_t lease_checked;   /* lease.c: CLOCK_MONOTONIC */
 	bool leases_broken;

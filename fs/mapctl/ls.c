@@ -156,7 +156,7 @@ const struct verb verb_ls = {
     .text =
 	"COMMITTED is what the size has reserved, RESIDENT what is in memory (for a bound file: "
 	"on its disk). HANDLES are open files, VIEWS memory mappings, STATE that of an object to "
-	"wait on.\n",
+	"wait on. FLUSHED says FAILING while a flush fails and is tried again.\n",
     .options = options,
     .max_names = 1,
     .run = run,
