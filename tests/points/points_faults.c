@@ -291,6 +291,47 @@ static void no_descriptors_are_left(void **state)
 	assert_true(status_says(sys, "troubles", "descriptors"));
 }
 
+/* What is kept open for speed is closed instead of saying no. */
+static void others_are_closed_instead(void **state)
+{
+	struct sys *sys = *state;
+	struct fault_plan *plan = faults_begin(sys);
+
+	sys_mount(sys, NULL);
+	for (int i = 0; i < MANY; i++) {
+		int fd = open(sys_path(sys, "n%d", i), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+		assert_true(fd >= 0);
+		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+		close(fd);
+	}
+	int fds = sys_count_fds(sys_worker(sys));
+	faults_set(plan, FAULT_OPEN_HANDLE, ENFILE, 1);
+	AUTO_FREE char *creator = sys_xattr(sys_path(sys, "n0"), "user.mapping.creator");
+	assert_non_null(creator);
+	assert_int_equal(plan->rows[FAULT_OPEN_HANDLE].hits, 1);
+	assert_true(sys_count_fds(sys_worker(sys)) < fds);
+	assert_true(status_says(sys, "troubles", "descriptors"));
+}
+
+/* The last handle's end could not be looked into: it is, when there is memory. */
+static void ends_are_found_later(void **state)
+{
+	struct sys *sys = *state;
+	struct fault_plan *plan = faults_begin(sys);
+
+	sys_mount(sys, NULL);
+	const char *path = make_temporary(sys, "t");
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	faults_set(plan, FAULT_MEMORY, ENOMEM, -1);
+	close(fd);
+	WAIT_UNTIL(10, plan->rows[FAULT_MEMORY].hits > 0);
+	assert_true(is_there(path));
+	faults_clear(plan);
+	WAIT_UNTIL(10, !is_there(path));
+}
+
 static void no_memory_is_left(void **state)
 {
 	static const int expected[] = {ENOMEM, ENFILE, 0};
@@ -327,9 +368,14 @@ static void no_memory_is_left(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    SYS_TEST_BOTH_MODES(flush_fails),          SYS_TEST_BOTH_MODES(growth_is_refused),
-    SYS_TEST_CACHED(write_is_refused),         SYS_TEST_PASSTHROUGH(leases_are_refused),
-    SYS_TEST_PASSTHROUGH(no_watches_are_left), SYS_TEST_BOTH_MODES(no_descriptors_are_left),
+    SYS_TEST_BOTH_MODES(flush_fails),
+    SYS_TEST_BOTH_MODES(growth_is_refused),
+    SYS_TEST_CACHED(write_is_refused),
+    SYS_TEST_PASSTHROUGH(leases_are_refused),
+    SYS_TEST_PASSTHROUGH(no_watches_are_left),
+    SYS_TEST_BOTH_MODES(no_descriptors_are_left),
+    SYS_TEST_BOTH_MODES(others_are_closed_instead),
+    SYS_TEST_PASSTHROUGH(ends_are_found_later),
     SYS_TEST_BOTH_MODES(no_memory_is_left),
 };
 
