@@ -136,8 +136,8 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 	rc = l->hold ? l->hold(l->context, id, fd) : 0;
 	if (rc < 0)
 		return rc;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	rc = copy < 0 ? -errno : map_put(&core->bindings, id, (uint32_t)copy);
+	copy = WITH_ROOM(&core->tree, sys->duplicate(fd));
+	rc = copy < 0 ? copy : map_put(&core->bindings, id, (uint32_t)copy);
 	if (rc < 0)
 		let_go(core, id);
 	return rc;
@@ -145,9 +145,11 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 
 /* A descriptor straight from memfd_create(2) is not counted for leases; a new description of it is.
  * The passed one also shares its offset and locks with the caller: we want our own. */
-static int reopen(int fd, bool writable)
+static int reopen(struct core *core, int fd, bool writable)
 {
-	return neg_errno(open(tree_fd_path(fd).text, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+	const int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC;
+
+	return WITH_ROOM(&core->tree, sys->openat(AT_FDCWD, tree_fd_path(fd).text, flags, 0));
 }
 
 static bool same_file(struct core *core, struct slot *slot, const struct external *file)
@@ -181,7 +183,7 @@ int binding_create(struct core *core, struct slot *slot, const struct core_setup
 	if (rc < 0)
 		return rc;
 	*why = "the file cannot be opened again";
-	fd = reopen(setup->file_fd, !read_only);
+	fd = reopen(core, setup->file_fd, !read_only);
 	if (fd < 0)
 		return fd;
 	h->next_binding = id + 1;

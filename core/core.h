@@ -220,11 +220,24 @@ struct core_usage {
 	uint64_t flushes, flush_failures,
 	    flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;
+	uint64_t overflows; /* times that events of closed files were lost, and all was looked at */
+	/* What goes slower than it should, or did: the log says why. */
+	bool leases_refused, watches_lacking, descriptors_lacking;
 };
 void core_usage(struct core *core, struct core_usage *out);
 
+/* Objects whose flush failed and is tried again: at most max of them; how many. */
+struct core_failing {
+	uint64_t inode, since, next_try; /* CLOCK_REALTIME: since in s, next_try in ns */
+	int error;                       /* positive */
+	unsigned tries;                  /* that failed, in a row */
+	char file[256];                  /* bound: the file's path, as far as it fits */
+};
+size_t core_failing(struct core *core, struct core_failing *out, size_t max);
+
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);
+int core_node_of(struct core *core, ino_t ino, uint64_t *node); /* the reverse: 0 or -ESTALE */
 int core_owner(struct core *core, uint64_t node, uid_t *out);
 
 struct jobs;

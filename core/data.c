@@ -27,7 +27,7 @@ static int write_charged(struct core *core, struct slot *slot, int fd, const voi
 	rc = account_begin(core, slot, (uint64_t)offset + size);
 	if (rc < 0)
 		return rc;
-	rc = neg_errno((int)pwrite(fd, bytes, size, offset));
+	rc = sys->pwrite(fd, bytes, size, offset);
 	account_end(core, slot);
 	return rc;
 }
@@ -37,7 +37,6 @@ int core_write(struct core *core, uint64_t node, const void *bytes, size_t size,
 	struct slot *slot = slot_get(core, node);
 	int fd = slot ? file_descriptor(core, slot) : -ESTALE;
 	uint64_t end = (uint64_t)offset + size;
-	int rc;
 
 	if (fd < 0)
 		return fd;
@@ -45,8 +44,7 @@ int core_write(struct core *core, uint64_t node, const void *bytes, size_t size,
 	/* Over what is charged already. */
 	if (account_counts(slot) && end > slot->charged)
 		return write_charged(core, slot, fd, bytes, size, offset);
-	rc = (int)pwrite(fd, bytes, size, offset);
-	return neg_errno(rc);
+	return sys->pwrite(fd, bytes, size, offset);
 }
 
 /* A size set this way is a promise, too: the hole before what is allocated is part of it. */

@@ -2,6 +2,7 @@
 #include "core/account.h"
 #include "core/crash.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -21,7 +22,7 @@ static int open_against_mode(struct core *core, struct slot *slot, int flags)
 		return path_fd;
 	if (fstat(path_fd, &st) < 0 || chmod(path.text, 0600) < 0)
 		return -errno;
-	fd = neg_errno(open(path.text, flags | O_CLOEXEC));
+	fd = sys->openat(AT_FDCWD, path.text, flags | O_CLOEXEC, 0);
 	chmod(path.text, st.st_mode & 07777);
 	return fd;
 }
@@ -33,8 +34,8 @@ int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 	if (slot_is_waitable(slot))
 		return -EINVAL; /* it has no data */
 	if (slot->flags & SLOT_BOUND) {
-		fd = binding_descriptor(core, slot);
-		return fd < 0 ? fd : neg_errno(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+		int bound = binding_descriptor(core, slot);
+		return bound < 0 ? bound : WITH_ROOM(&core->tree, sys->duplicate(bound));
 	}
 	fd = tree_open_inode(&core->tree, slot, flags);
 	if (fd == -EACCES)
@@ -230,12 +231,13 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
 			bool *fresh)
 {
-	int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
+	const int new = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd = WITH_ROOM(&core->tree, sys->openat(dirfd, name, new, mode));
 
 	*fresh = fd >= 0;
-	if (fd >= 0 || errno != EEXIST || ((flags & O_EXCL) && !core->resent_started))
-		return neg_errno(fd);
-	return neg_errno(openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+	if (fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))
+		return fd;
+	return sys->openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 static int replay_create(struct core *core, int error, uint64_t node, struct core_entry *out,
@@ -342,9 +344,9 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	fd = WITH_ROOM(&core->tree, sys->openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
 	if (fd < 0)
-		return -errno;
+		return fd;
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
 		rc = slot_acquire(core, fd, 0, "", &st, true, &slot);

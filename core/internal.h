@@ -21,17 +21,25 @@ struct core {
 	struct core_config config;
 	struct state state;
 	struct tree tree;
-	struct fdcache files;      /* data descriptors of regular files, O_RDWR where it can be */
-	struct map by_ino;         /* st_ino -> slot index */
-	struct map by_watch;       /* watch -> slot index (one of those that share the file) */
-	struct map bindings;       /* binding -> descriptor */
-	struct probes *probes;     /* lastview.c */
+	struct fdcache files;     /* data descriptors of regular files, O_RDWR where it can be */
+	struct map by_ino;        /* st_ino -> slot index */
+	struct map by_watch;      /* watch -> slot index (one of those that share the file) */
+	struct map bindings;      /* binding -> descriptor */
+	struct probes *probes;    /* lastview.c */
+	struct timer second_look; /* lastview.c: a look was missed for want of memory */
+	uint64_t overflows;       /* ... events were lost */
+	bool watches_lacking;     /* watch.c: it was said that no more can be had */
+	uint64_t lease_checked;   /* lease.c: CLOCK_MONOTONIC */
+	bool leases_broken;
+	bool descriptors_lacking;  /* core.c: that was said */
 	struct waits *waits;       /* wait.c */
 	struct members *members;   /* job_members.c */
 	struct accounts *accounts; /* account.c */
-	struct retry *retries;     /* flush.c */
-	struct map flushes;        /* slot index -> flushes since this worker began */
-	bool persistent;           /* the tree is on a real file system */
+	struct map due;            /* flush.c: slot index -> flushes of ours under way; 0: owed */
+	bool due_missed;           /* ... some that are owed are not in it */
+	struct timer retry_timer;
+	struct map flushes; /* slot index -> flushes since this worker began */
+	bool persistent;    /* the tree is on a real file system */
 	struct jobs *jobs;
 	struct timers timers;
 	struct timer hidden_timer; /* hidden.c */
@@ -149,14 +157,22 @@ void lastview_in_use(struct core *core, struct slot *slot);
 int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifetime lifetime);
 void lastview_handle_closed(struct core *core, struct slot *slot);
 void lastview_dispatch(struct core *core);
+void lastview_init(struct core *core);
+/* Something could not be looked at now: everything is, in a second. */
+void lastview_look_again(struct core *core);
 void lastview_forget(struct core *core, struct slot *slot);
 void lastview_resume(struct core *core);
 /* Asks the kernel: 1 nothing holds the object, 0 something does, -errno. handles must be 0. */
 int lastview_probe(struct core *core, struct slot *slot);
 void lastview_finish(struct core *core);
+bool lastview_shrink(struct core *core); /* closes what probes keep open; false: nothing */
 
 /* --- flush.c --- */
+void flush_init(struct core *core);
 void flush_last_view(struct core *core, struct slot *slot);
+/* The last flush failed, and another one is owed. */
+bool flush_is_failing(const struct slot *slot);
+uint64_t flush_next_try(const struct slot *slot); /* CLOCK_REALTIME ns; 0: none is planned */
 void flush_resume(struct core *core);
 void flush_finish(struct core *core);
 

@@ -23,6 +23,9 @@ void probe_schedule(struct core *core, struct slot *slot, unsigned attempt, uint
 /* lastview.c: is RELEASE the whole truth? Then no handle means no view. */
 bool lastview_by_release(const struct core *core, const struct slot *slot);
 
+/* lease.c: is a lease granted where nobody else is? Asked every ten seconds at most. */
+bool lease_works(struct core *core);
+
 /* lastview.c: what to do when a probe's time has come */
 void lastview_probe_due(struct timer *timer);
 

@@ -4,6 +4,7 @@
 #include "core/internal.h"
 #include "core/limit.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -31,7 +32,7 @@ struct record {
 			uint64_t binding;
 			uint64_t size;
 			uint64_t flushed_at;
-			int32_t flush_error;
+			uint16_t flush_error, flush_tries;
 			uint32_t flush_failures;
 		};
 		struct wait_state wait;
@@ -76,7 +77,9 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
-	if (slot_is_waitable(slot) && wait_type_of(slot)->unpack)
+	if (!slot_is_waitable(slot))
+		slot->flush_tries = 0; /* what was owed then is not owed by us */
+	else if (wait_type_of(slot)->unpack)
 		wait_type_of(slot)->unpack(&slot->wait);
 }
 
@@ -106,8 +109,8 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	if (slot_is_waitable(slot) && wait_type_of(slot)->pack)
 		wait_type_of(slot)->pack(&record.wait);
 	record.limit = limit_of_record(core, slot, &record.limit_flags);
-	rc = neg_errno(setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
-				length_of(&record), 0));
+	rc = sys->setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
+			   length_of(&record));
 
 	if (rc == 0)
 		slot->flags &= ~(uint32_t)SLOT_UNSAVED;

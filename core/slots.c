@@ -248,7 +248,7 @@ static int rebuild_slot(struct core *core, uint32_t index)
 		return push_free(core, index);
 	core->known++;
 	core->handles += slot->handles;
-	core->failing += !slot_is_waitable(slot) && slot->flush_error != 0;
+	core->failing += flush_is_failing(slot);
 	if (slot->flags & SLOT_WATCHED)
 		watch_remember(core, slot->watch, index);
 	if (slot->flags & SLOT_DEAD)

@@ -97,17 +97,20 @@ struct slot {
 			uint64_t size; /* bound objects: the object's size, bytes */
 			uint64_t
 			    flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
-			int32_t flush_error; /* positive errno of the last flush */
+			uint16_t flush_error; /* positive errno of the last flush */
+			uint16_t flush_tries; /* of ours that failed, in a row */
 			uint32_t flush_failures;
 		};
 		struct wait_state wait; /* the other types */
 	};
 	int32_t watch;
-	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
-	uint16_t handle_length;
+	uint8_t handle_type; /* fits: the kernel's fid types are below 0x100 */
+	uint8_t handle_length;
+	uint8_t place; /* which of its two is in force */
+	uint8_t type;  /* enum object_type */
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint32_t place;   /* which of its two is in force */
-	uint8_t type;     /* enum object_type */
+	uint32_t failing_since; /* CLOCK_REALTIME s: first of the flush_tries; 0: none */
+	uint8_t reserved;
 	uint8_t inherit;  /* directories: lifetime of what is made in them, enum core_lifetime + 1;
 			   * 0: the mount's default */
 	uint16_t account; /* whose limit counts: index; 0: only the mount's own */

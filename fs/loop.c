@@ -1,5 +1,6 @@
 #include "fs/loop.h"
 
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <sys/epoll.h>
@@ -39,7 +40,7 @@ void loop_destroy(struct loop *loop)
 static int control(struct loop *loop, int op, struct loop_source *source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
-	return neg_errno(epoll_ctl(loop->epoll_fd, op, source->fd, &event));
+	return sys->epoll_ctl(loop->epoll_fd, op, source->fd, &event);
 }
 
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)

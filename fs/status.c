@@ -4,6 +4,9 @@
 
 #include <dirent.h>
 #include <jansson.h>
+#include <string.h>
+
+#define FAILING_SHOWN 16
 
 static int open_descriptors(void)
 {
@@ -24,6 +27,50 @@ static const char *handle_lifetime(const struct worker *worker)
 	return worker->passthrough ? "handle"
 				   : "temporary: without passthrough the kernel tells of the last "
 				     "handle only after the last view";
+}
+
+/* Some of those whose flush is owed: what, why, since when, and when it is tried again. */
+static json_t *failing_json(struct core *core)
+{
+	struct core_failing failing[FAILING_SHOWN];
+	size_t count = core_failing(core, failing, FAILING_SHOWN);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct core_failing *one = &failing[i];
+		const char *error = strerrorname_np(one->error);
+		json_t *file = json_string(one->file);
+
+		json_array_append_new(
+		    list,
+		    json_pack("{s:I s:o s:s s:i s:I s:f}", "inode", (json_int_t)one->inode, "file",
+			      file ? file : json_null(), "error", error ? error : "EIO", "tries",
+			      (int)one->tries, "since", (json_int_t)one->since, "next_try",
+			      (double)one->next_try / 1e9));
+	}
+	return list;
+}
+
+/* What does not go as it should, though everything goes on. */
+static json_t *troubles_json(const struct core_usage *u)
+{
+	const struct {
+		bool there;
+		const char *text;
+	} rows[] = {
+	    {u->leases_refused, "leases are refused: the end of objects is found by looking "
+				"through /proc"},
+	    {u->watches_lacking, "no inotify watches left (fs.inotify.max_user_watches): the end "
+				 "of objects is found by looking now and then"},
+	    {u->descriptors_lacking, "descriptors ran out (RLIMIT_NOFILE, fs.file-max): "
+				     "everything is opened anew"},
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].there)
+			json_array_append_new(list, json_string(rows[i].text));
+	return list;
 }
 
 char *status_text(void *context)
@@ -51,6 +98,9 @@ char *status_text(void *context)
 	    open_descriptors());
 	if (json)
 		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
+	json_object_set_new(json, "event_overflows", json_integer((json_int_t)u.overflows));
+	json_object_set_new(json, "troubles", troubles_json(&u));
+	json_object_set_new(json, "failing", failing_json(worker->core));
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	return text;

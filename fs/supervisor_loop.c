@@ -1,6 +1,7 @@
 /* Turns descriptors, signals and deadlines into events. Sleeps without a limit unless a deadline is
  * set. */
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/supervisor.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,7 +39,7 @@ int supervisor_watch_channel(struct supervisor *s)
  * dying disk. Its first thread serves: when that ends, the next worker is due. */
 void supervisor_watch_leader(struct supervisor *s)
 {
-	s->leader_fd = (int)syscall(SYS_pidfd_open, s->worker, PIDFD_THREAD);
+	s->leader_fd = sys->pidfd_open(s->worker, PIDFD_THREAD);
 	if (s->leader_fd >= 0)
 		watch(s, s->leader_fd, EPOLLIN, SOURCE_LEADER);
 }

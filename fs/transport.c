@@ -3,6 +3,7 @@
 
 #include "core/crash.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/handshake.h"
 #include "fs/kernel.h"
@@ -331,6 +332,7 @@ int transport_resume(struct transport *t, bool init_was_answered)
 {
 	struct fuse_out_header resend = {.len = sizeof resend, .error = KERNEL_NOTIFY_RESEND};
 	bool works;
+	int rc;
 
 	if (!t->area->init_length)
 		return 0;
@@ -338,9 +340,11 @@ int transport_resume(struct transport *t, bool init_was_answered)
 	process_init(t);
 	if (!init_was_answered)
 		return 0;
-	works = write(t->source.fd, &resend, sizeof resend) == sizeof resend;
+	rc = sys->resend(t->source.fd, &resend, sizeof resend);
+	works = rc == (int)sizeof resend;
 	if (!works)
-		log_warn("the kernel cannot send requests again (%m): taking over the one in hand");
+		log_warn("the kernel cannot send requests again (%s): taking over the one in hand",
+			 strerror(-rc));
 	take_over_request(t, works);
 	t->resuming = works;
 	if (!works)

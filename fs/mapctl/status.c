@@ -48,6 +48,36 @@ static void print_counts(const json_t *json)
 	       format_number(number(json, "flushes_failing"), three));
 }
 
+static void print_failing(const json_t *json)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "failing"), i, one)
+	{
+		char since[FORMAT_ROOM], next[FORMAT_ROOM], tries[FORMAT_ROOM];
+		char *file = printable(text(one, "file"));
+
+		printf("%-10s %s (inode %lld): %s since %s, %s tries, next %s\n", "FAILING",
+		       file ? file : "-", (long long)number(one, "inode"), text(one, "error"),
+		       format_time(number(one, "since"), since),
+		       format_number(number(one, "tries"), tries),
+		       format_time(number(one, "next_try"), next));
+		free(file);
+	}
+}
+
+static void print_troubles(const json_t *json)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "troubles"), i, one)
+	{
+		printf("%-10s %s\n", "TROUBLE", json_string_value(one));
+	}
+}
+
 /* "handle", or "temporary: why": what a handle-bound object is here. */
 static void print_lifetimes(const json_t *json)
 {
@@ -98,6 +128,8 @@ static void print_status(const json_t *json)
 	       format_size(number(json, "committed_bytes"), one), format_limit(json, two),
 	       format_size(number(json, "resident_bytes"), three));
 	print_counts(json);
+	print_failing(json);
+	print_troubles(json);
 	printf("%-10s %s\n", "uptime", format_uptime(number(json, "uptime_seconds"), one));
 	printf("%-10s supervisor %s, worker %s, restarted %s times\n", "processes",
 	       format_number(number(json, "supervisor_pid"), one),
