@@ -17,7 +17,8 @@ struct flush {
 	struct job job;
 	struct core *core;
 	uint64_t node;
-	int fd; /* owned */
+	int fd; /* of the data, owned; -1: it has none, or durable has it */
+	struct durable durable;
 	int result;
 	core_done done; /* NULL: by ourselves */
 	void *context;
@@ -31,12 +32,21 @@ struct retry {
 	struct retry *next;
 };
 
+static void let_go(struct flush *flush)
+{
+	if (flush->fd >= 0)
+		close(flush->fd);
+	durable_drop(&flush->durable);
+}
+
 static void flush_run(struct job *job)
 {
 	struct flush *flush = CONTAINER_OF(job, struct flush, job);
 
-	flush->result = sys->fdatasync(flush->fd);
-	close(flush->fd);
+	flush->result = flush->fd < 0 ? 0 : sys->fdatasync(flush->fd);
+	if (flush->result == 0)
+		flush->result = durable_sync(&flush->durable);
+	let_go(flush);
 }
 
 static void retry_fire(struct timer *timer)
@@ -138,6 +148,12 @@ static void told(struct core *core, struct slot *slot)
 	record_save_slot(core, slot);
 }
 
+/* Else it is to wait on, or a directory: its flush is for the record and the names. */
+static bool has_pages(const struct slot *slot)
+{
+	return (slot->flags & SLOT_REGULAR) && !slot_is_waitable(slot);
+}
+
 static void flush_done(struct job *job)
 {
 	struct flush *flush = CONTAINER_OF(job, struct flush, job);
@@ -145,7 +161,9 @@ static void flush_done(struct job *job)
 	struct slot *slot = state_slot(&core->state, flush->node);
 	int answer = flush->result;
 
-	if (slot && slot->flags)
+	if (answer == 0)
+		durable_done(core, &flush->durable);
+	if (slot && slot->flags && has_pages(slot))
 		keep_result(core, slot, flush->result, !flush->done);
 	if (flush->done && slot && (slot->flags & SLOT_FLUSH_UNTOLD) && answer == 0)
 		answer = -EIO;
@@ -158,6 +176,18 @@ static void flush_done(struct job *job)
 	free(flush);
 }
 
+static int open_all(struct core *core, struct slot *slot, struct flush *flush)
+{
+	bool kept = durable_kept(core, slot);
+	int rc = 0;
+
+	if (has_pages(slot) && (!kept || (slot->flags & SLOT_BOUND)))
+		rc = flush->fd = file_own_descriptor(core, slot, O_RDONLY);
+	if (rc >= 0 && kept)
+		rc = durable_begin(core, slot, &flush->durable);
+	return rc < 0 ? rc : 0;
+}
+
 static int start(struct core *core, struct slot *slot, core_done done, void *context)
 {
 	struct flush *flush = calloc(1, sizeof *flush);
@@ -168,14 +198,15 @@ static int start(struct core *core, struct slot *slot, core_done done, void *con
 	*flush = (struct flush){.job = {.run = flush_run, .done = flush_done},
 				.core = core,
 				.node = state_node(&core->state, slot),
+				.fd = -1,
+				.durable = {.base_fd = -1},
 				.done = done,
 				.context = context};
-	flush->fd = rc = file_own_descriptor(core, slot, O_RDONLY);
-	if (rc >= 0)
+	rc = open_all(core, slot, flush);
+	if (rc == 0)
 		rc = jobs_submit(core->jobs, &flush->job);
 	if (rc < 0) {
-		if (flush->fd >= 0)
-			close(flush->fd);
+		let_go(flush);
 		free(flush);
 		return rc;
 	}
@@ -203,10 +234,10 @@ int core_flush(struct core *core, uint64_t node, core_done done, void *context)
 
 	if (!slot)
 		return -ESTALE;
-	/* Memory is as durable as it gets; directories of a store are the file system's own
-	 * business. */
-	if (!(slot->flags & SLOT_REGULAR) || slot_is_waitable(slot) ||
-	    (!(slot->flags & SLOT_BOUND) && !core->persistent))
+	/* Memory is as durable as it gets. */
+	if (!(slot->flags & (SLOT_REGULAR | SLOT_DIRECTORY)) ||
+	    (!(slot->flags & SLOT_BOUND) && !core->persistent) ||
+	    (!has_pages(slot) && !durable_kept(core, slot)))
 		return 0;
 	rc = start(core, slot, done, context);
 	return rc < 0 ? rc : CORE_DEFERRED;

@@ -25,6 +25,13 @@ static int open_against_mode(struct core *core, struct slot *slot, int flags)
 	return fd;
 }
 
+int file_inode_descriptor(struct core *core, struct slot *slot, int flags)
+{
+	int fd = tree_open_inode(&core->tree, slot, flags);
+
+	return fd == -EACCES ? open_against_mode(core, slot, flags) : fd;
+}
+
 int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 {
 	int fd;
@@ -35,10 +42,7 @@ int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 		fd = binding_descriptor(core, slot);
 		return fd < 0 ? fd : neg_errno(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 	}
-	fd = tree_open_inode(&core->tree, slot, flags);
-	if (fd == -EACCES)
-		fd = open_against_mode(core, slot, flags);
-	return fd;
+	return file_inode_descriptor(core, slot, flags);
 }
 
 int file_descriptor(struct core *core, struct slot *slot)
@@ -223,16 +227,29 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 	slot_consider_free(core, slot);
 }
 
+static int make_file(int dirfd, const char *name, const void *mode)
+{
+	return neg_errno(openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+				*(const mode_t *)mode));
+}
+
 /* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end
  * or a second try left; the kernel checked no right on it, but then it made it itself. */
-static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
-			bool *fresh)
+static int create_inode(struct core *core, int dirfd, uint64_t parent, const char *name,
+			mode_t mode, int flags, const struct core_caller *caller, bool *fresh)
 {
-	int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
+	const struct newborn newborn = {.make = make_file,
+					.context = &mode,
+					.type = S_IFREG,
+					.parent = parent,
+					.caller = caller};
+	int fd = newborn_wanted(core, parent, S_IFREG)
+		     ? newborn_make(core, &newborn, dirfd, name)
+		     : make_file(dirfd, name, &mode);
 
 	*fresh = fd >= 0;
-	if (fd >= 0 || errno != EEXIST || ((flags & O_EXCL) && !core->resent_started))
-		return neg_errno(fd);
+	if (fd >= 0 || fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))
+		return fd;
 	return neg_errno(openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
 }
 
@@ -318,7 +335,7 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = create_inode(core, dirfd, name, mode, flags, &fresh);
+	fd = create_inode(core, dirfd, parent, name, mode, flags, caller, &fresh);
 	if (fd < 0)
 		return fd;
 	return enter_created(core, dirfd, parent, name, flags, fd, fresh, caller, out, opened);

@@ -25,6 +25,16 @@ static int real_fdatasync(int fd)
 	return neg_errno(fdatasync(fd));
 }
 
+static int real_fsync(int fd)
+{
+	return neg_errno(fsync(fd));
+}
+
+static int real_syncfs(int fd)
+{
+	return neg_errno(syncfs(fd));
+}
+
 static int real_lease(int fd, int type)
 {
 	return neg_errno(fcntl(fd, F_SETLEASE, type));
@@ -72,6 +82,8 @@ static int real_dirty_pages(int fd, uint64_t *pages)
 
 const struct sys_calls sys_real = {
     .fdatasync = real_fdatasync,
+    .fsync = real_fsync,
+    .syncfs = real_syncfs,
     .lease = real_lease,
     .watch_add = real_watch_add,
     .watch_remove = real_watch_remove,

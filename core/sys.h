@@ -9,6 +9,8 @@
 
 struct sys_calls {
 	int (*fdatasync)(int fd);
+	int (*fsync)(int fd);
+	int (*syncfs)(int fd);
 	/* fcntl(F_SETLEASE): F_WRLCK, F_UNLCK */
 	int (*lease)(int fd, int type);
 	int (*watch_add)(int notify_fd, int fd, uint32_t mask); /* watch number */

@@ -28,6 +28,19 @@ static int faulty_fdatasync(int fd)
 	return rc ? rc : sys_real.fdatasync(fd);
 }
 
+/* Of an object in a store: its data, too. */
+static int faulty_fsync(int fd)
+{
+	int rc = fault_of(FAULT_FDATASYNC);
+
+	return rc ? rc : sys_real.fsync(fd);
+}
+
+static int faulty_syncfs(int fd)
+{
+	return sys_real.syncfs(fd);
+}
+
 static int faulty_lease(int fd, int type)
 {
 	int rc = type == F_UNLCK ? 0 : fault_of(FAULT_LEASE);
@@ -73,6 +86,8 @@ static int faulty_dirty_pages(int fd, uint64_t *pages)
 
 static const struct sys_calls faulty = {
     .fdatasync = faulty_fdatasync,
+    .fsync = faulty_fsync,
+    .syncfs = faulty_syncfs,
     .lease = faulty_lease,
     .watch_add = faulty_watch_add,
     .watch_remove = faulty_watch_remove,
