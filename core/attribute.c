@@ -38,14 +38,17 @@ static int print_lifetime(struct core *core, struct slot *slot, char *buffer, si
 
 static int print_backing(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
-	char path[PATH_MAX] = "(not bound any more)";
+	char path[PATH_MAX] = "(not known)";
 	int fd;
 
 	if (!(slot->flags & SLOT_BOUND))
 		return snprintf(buffer, size, slot->flags & SLOT_SPARSE ? "sparse" : "memory");
 	fd = binding_descriptor(core, slot);
-	if (fd >= 0)
-		path_of_fd(fd, path, sizeof path); /* else as it is */
+	if (fd < 0) {
+		remembered_path(core, slot->binding, path, sizeof path);
+		return snprintf(buffer, size, "file missing: %s", path);
+	}
+	path_of_fd(fd, path, sizeof path); /* else as it is */
 	return snprintf(buffer, size, "%s:%s", slot->flags & SLOT_READ_ONLY ? "file-ro" : "file",
 			path);
 }

@@ -6,11 +6,14 @@
  * renaming and unlinking cost nothing more, and a flush one call more for each directory that was
  * changed since the last one. Where there are too many, or at the first flush of a mount, which
  * knows nothing of the one before, the whole file system is written. */
+#include "core/bindfile.h"
 #include "core/internal.h"
 #include "core/sys.h"
 #include "core/util.h"
 
 #include <stdatomic.h>
+
+#define INO_BINDINGS 0 /* no file has this number */
 
 static void overflow(struct core *core)
 {
@@ -22,15 +25,12 @@ static void overflow(struct core *core)
 	core->overflowed_at = ++core->changes;
 }
 
-void durable_changed(struct core *core, uint64_t directory)
+static void note(struct core *core, uint64_t ino)
 {
 	struct state_header *h = core->state.header;
-	const struct slot *slot = core->persistent ? slot_known(core, directory) : NULL;
 	uint32_t i = 0;
 
-	if (!slot)
-		return;
-	while (i < h->unsynced_count && h->unsynced[i] != slot->ino)
+	while (i < h->unsynced_count && h->unsynced[i] != ino)
 		i++;
 	if (i == STATE_UNSYNCED) {
 		overflow(core);
@@ -39,9 +39,22 @@ void durable_changed(struct core *core, uint64_t directory)
 	core->changed_at[i] = ++core->changes;
 	if (i < h->unsynced_count)
 		return;
-	h->unsynced[i] = slot->ino;
+	h->unsynced[i] = ino;
 	atomic_signal_fence(memory_order_seq_cst);
 	*(volatile uint32_t *)&h->unsynced_count = i + 1;
+}
+
+void durable_changed(struct core *core, uint64_t directory)
+{
+	const struct slot *slot = core->persistent ? slot_known(core, directory) : NULL;
+
+	if (slot)
+		note(core, slot->ino);
+}
+
+void durable_store_changed(struct core *core)
+{
+	note(core, INO_BINDINGS);
 }
 
 /* Killed in the middle it is there twice, which does no harm. */
@@ -67,11 +80,12 @@ static bool add_directory(struct core *core, uint64_t ino, struct durable *out)
 	struct slot *slot = slot_by_ino(core, ino);
 	int fd;
 
-	if (!slot)
+	if (!slot && ino != INO_BINDINGS)
 		return false;
-	if (slot->flags & (SLOT_ORPHAN | SLOT_DEAD))
+	if (slot && (slot->flags & (SLOT_ORPHAN | SLOT_DEAD)))
 		return true; /* nobody will look for a name in it */
-	fd = tree_open_inode(&core->tree, slot, O_RDONLY | O_DIRECTORY);
+	fd = slot ? tree_open_inode(&core->tree, slot, O_RDONLY | O_DIRECTORY)
+		  : openat(core->tree.base_fd, BINDFILE_DIRECTORY, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	out->fds[out->count++] = fd;

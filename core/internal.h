@@ -180,6 +180,8 @@ struct durable {
 
 /* A name comes into being in this directory, or goes. Before the tree is changed. */
 void durable_changed(struct core *core, uint64_t directory);
+/* The same of what the store keeps beside its tree. */
+void durable_store_changed(struct core *core);
 /* Will it be there after the next mount? */
 bool durable_kept(const struct core *core, const struct slot *slot);
 /* 0 or -errno, and nothing is held; otherwise durable_sync() must follow, or durable_drop(). */
@@ -255,6 +257,15 @@ int binding_create(struct core *core, struct slot *slot, const struct core_setup
 
 void binding_recover(struct core *core);
 void binding_finish(struct core *core);
+
+/* --- remember.c: bindings in a store --- */
+/* Written before the object can have a name. fd: of the file. 0 or -errno. */
+int remember_binding(struct core *core, uint64_t id, int fd, bool read_only);
+void forget_binding(struct core *core, uint64_t id);
+/* Where the file was. 0 or -errno. */
+int remembered_path(struct core *core, uint64_t id, char *path, size_t size);
+/* A store is taken over: wanted has the ids that objects refer to. */
+int remembered_sweep(struct core *core, const struct map *wanted);
 
 /* --- store.c --- */
 int store_census(struct core *core);

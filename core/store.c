@@ -7,10 +7,13 @@
 #include "core/util.h"
 #include "core/walk.h"
 
+#include <string.h>
+
 struct census {
 	struct core *core;
 	uint32_t account;  /* of what lies in the directory being looked at */
 	struct map *links; /* inodes with several names that have been counted */
+	struct map *bound; /* bindings that objects refer to */
 };
 
 static bool counted_before(struct census *census, const struct stat *st)
@@ -36,23 +39,39 @@ static bool is_unfinished(struct core *core, int dirfd, const char *name, const 
 	return record_flags(core, dirfd, name, &flags) ? flags & SLOT_HIDDEN : st->st_size == 0;
 }
 
-static void census_file(struct census *census, int dirfd, const char *name, const struct stat *st)
+static int census_binding(struct census *census, uint64_t id)
+{
+	struct state_header *h = census->core->state.header;
+
+	if (id >= h->next_binding)
+		h->next_binding = id + 1;
+	return map_put(census->bound, id, 1);
+}
+
+static int census_file(struct census *census, int dirfd, const char *name, const struct stat *st)
 {
 	struct core *core = census->core;
 	struct slot probe = {.flags = SLOT_REGULAR};
 	uint64_t bytes;
+	int rc;
 
 	record_load(core, &probe, dirfd, name);
 	if (probe.flags & SLOT_TEMPORARY) {
 		if (unlinkat(dirfd, name, 0) == 0)
-			return;
+			return 0;
 		log_warn("store: temporary object %s stays: %m", name);
 	}
+	if (probe.flags & SLOT_BOUND) {
+		rc = census_binding(census, probe.binding);
+		if (rc < 0)
+			return rc;
+	}
 	if (!census->account || counted_before(census, st))
-		return;
+		return 0;
 	bytes = limit_census_file(core, census->account, dirfd, name, st);
 	account_stage_own(core, census->account, bytes, 0);
 	state_commit(&core->state);
+	return 0;
 }
 
 static int census_entry(void *context, int dirfd, const char *name, const struct stat *st)
@@ -65,7 +84,7 @@ static int census_entry(void *context, int dirfd, const char *name, const struct
 	    unlinkat(dirfd, name, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0) == 0)
 		return 0;
 	if (S_ISREG(st->st_mode))
-		census_file(census, dirfd, name, st);
+		return census_file(census, dirfd, name, st);
 	if (!S_ISDIR(st->st_mode))
 		return 0;
 	rc = limit_census_directory(census->core, census->account, st->st_ino, dirfd, name);
@@ -78,8 +97,8 @@ static int census_entry(void *context, int dirfd, const char *name, const struct
 int store_census(struct core *core)
 {
 	struct slot *root = &core->state.slots[1];
-	struct map links = {0};
-	struct census census = {.core = core, .links = &links};
+	struct map links = {0}, bound = {0};
+	struct census census = {.core = core, .links = &links, .bound = &bound};
 	int rc;
 
 	if (!core->persistent)
@@ -92,6 +111,9 @@ int store_census(struct core *core)
 		census.account = root->account = (uint16_t)rc;
 		rc = walk_directory(walk_open(core->tree.base_fd, "tree"), census_entry, &census);
 	}
+	if (rc == 0)
+		rc = remembered_sweep(core, &bound);
 	map_finish(&links);
+	map_finish(&bound);
 	return rc;
 }
