@@ -246,7 +246,7 @@ static int choose_directory(struct run *run, enum power_kind kind, char *name, s
 {
 	static const char *const usual[] = {"a", "b", "l"};
 
-	if (kind != POWER_TEMPORARY && draw(run, 8) == 0)
+	if (kind != POWER_TEMPORARY && draw(run, 4) == 0)
 		return new_directory(run, name, size);
 	snprintf(name, size, "c%u/%s", run->client->id,
 		 kind == POWER_TEMPORARY ? "t" : usual[draw(run, 3)]);
@@ -381,6 +381,56 @@ static int remove_one(struct run *run, uint32_t live)
 	return 0;
 }
 
+/* Every name of a live object below `from` changes. False: one has had too many. */
+static bool note_moved(struct run *run, const char *from, const char *to)
+{
+	size_t length = strlen(from);
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < run->live_count; i++) {
+			struct power_object *o = at(run, run->live[i]);
+			char path[sizeof o->names[0].path];
+
+			memcpy(path, o->names[o->name_count - 1].path, sizeof path);
+			if (strncmp(path, from, length) != 0 || path[length] != '/')
+				continue;
+			if (pass == 0 && o->name_count == POWER_NAMES)
+				return false;
+			if (pass == 0)
+				continue;
+			snprintf(o->names[o->name_count].path, sizeof o->names[0].path, "%s%s", to,
+				 path + length);
+			o->names[o->name_count++].from = now(run);
+		}
+	}
+	return true;
+}
+
+/* The object itself is as it was: the disk has it already, but not under this name. */
+static int move_directory(struct run *run, uint32_t object)
+{
+	struct power_object *o = at(run, object);
+	const char *path = o->names[o->name_count - 1].path, *slash = strrchr(path, '/');
+	char from[40], to[40], full_from[300], full_to[300];
+	AUTO_CLOSE int fd = -1;
+
+	snprintf(from, sizeof from, "%.*s", (int)(slash - path), path);
+	if (!strchr(from, 'n') || !room_to_flush(o))
+		return 0;
+	snprintf(to, sizeof to, "c%u/n%u", run->client->id, run->directories++);
+	if (!note_moved(run, from, to))
+		return 0;
+	snprintf(full_from, sizeof full_from, "%s/%s", run->power->mnt, from);
+	snprintf(full_to, sizeof full_to, "%s/%s", run->power->mnt, to);
+	CHECK(rename(full_from, full_to) == 0);
+	full_path(run, o, full_to, sizeof full_to);
+	fd = open(full_to, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CHECK(fd >= 0);
+	CHECK(fsync(fd) == 0);
+	flushed(run, o, true);
+	return 0;
+}
+
 /* --- the whole --- */
 
 static int prepare(struct run *run)
@@ -408,7 +458,7 @@ static int prepare(struct run *run)
 
 static int step(struct run *run)
 {
-	uint32_t live = run->live_count ? draw(run, run->live_count) : 0, what = draw(run, 10);
+	uint32_t live = run->live_count ? draw(run, run->live_count) : 0, what = draw(run, 11);
 
 	run->client->operations++;
 	if (run->live_count == 0 || (what < 3 && run->live_count < POWER_LIVE))
@@ -419,6 +469,8 @@ static int step(struct run *run)
 		return rename_one(run, run->live[live]);
 	if (what == 8)
 		return replace(run, run->live[live], draw(run, run->live_count));
+	if (what == 9)
+		return move_directory(run, run->live[live]);
 	return remove_one(run, live);
 }
 

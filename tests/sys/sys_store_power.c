@@ -135,12 +135,12 @@ static void run(struct sys *sys, size_t cuts, unsigned seconds)
 
 static void the_power_fails(void **state)
 {
-	run(*state, 24, 4);
+	run(*state, 40, 4);
 }
 
 static void the_power_fails_cached(void **state)
 {
-	run(*state, 10, 3);
+	run(*state, 20, 3);
 }
 
 int main(void)
