@@ -44,6 +44,7 @@ struct power_object {
 	} flushes[POWER_FLUSHES];
 	uint32_t flush_count;
 	uint64_t gone_from, gone_to;
+	bool used; /* opened after it was made */
 };
 
 struct power_client {

@@ -7,6 +7,7 @@
  *	MAPPINGFS_POWER_SECONDS=N	so long a load */
 #include "tests/sys/power_model.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -133,6 +134,41 @@ static void run(struct sys *sys, size_t cuts, unsigned seconds)
 	munmap(power, sizeof *power);
 }
 
+/* The last thing before the power fails is a flush of an object that did not change: only a
+ * directory above it did. */
+static void a_flush_is_for_the_name(void **state)
+{
+	enum { ROUNDS = 6 };
+	struct sys *sys = *state;
+	uint64_t moments[ROUNDS];
+	struct disk disk;
+
+	sys_time_limit(sys, 180);
+	disk_start(sys, &disk);
+	mount_store(sys, &disk);
+	assert_int_equal(sys_shell(sys, "mkdir %s/d0 && echo x >%s/d0/f && mapctl flush %s/d0/f",
+				   sys->mnt, sys->mnt, sys->mnt),
+			 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		AUTO_CLOSE int fd = open(sys_path(sys, "d%d/f", i), O_RDONLY | O_CLOEXEC);
+
+		assert_int_equal(
+		    rename(sys_path(sys, "d%d", i), sys_path(sys, "d%d", i + 1)), 0);
+		assert_int_equal(fsync(fd), 0);
+		moments[i] = disk_position(&disk);
+	}
+	sys_unmount(sys);
+	disk_stop(&disk);
+	for (int i = 0; i < ROUNDS; i++) {
+		disk_cut(&disk, moments[i]);
+		mount_store(sys, &disk);
+		assert_int_equal(access(sys_path(sys, "d%d/f", i + 1), F_OK), 0);
+		sys_unmount(sys);
+		disk_end_cut(&disk);
+	}
+	disk_finish(&disk);
+}
+
 static void the_power_fails(void **state)
 {
 	run(*state, 40, 4);
@@ -146,6 +182,7 @@ static void the_power_fails_cached(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    SYS_TEST_BOTH_MODES(a_flush_is_for_the_name),
 	    SYS_TEST_PASSTHROUGH(the_power_fails),
 	    SYS_TEST_CACHED(the_power_fails_cached),
 	};
