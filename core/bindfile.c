@@ -106,8 +106,7 @@ static uint64_t checksum(const char *text)
 
 int bindfile_write(int directory, uint64_t id, const struct bindfile *file)
 {
-	char handle[2 * BINDFILE_HANDLE_MAX + 1] = "-", body[PATH_MAX + 512],
-	    text[PATH_MAX + 544];
+	char handle[2 * BINDFILE_HANDLE_MAX + 1] = "-", body[PATH_MAX + 512], text[PATH_MAX + 544];
 
 	for (uint32_t i = 0; i < file->handle_bytes; i++)
 		sprintf(handle + 2 * i, "%02x", file->handle[i]);

@@ -1,5 +1,5 @@
-/* What a store remembers of a file that an object is bound to, so that the next mount finds the very
- * same inode again. Plain functions: the worker writes, the supervisor reads.
+/* What a store remembers of a file that an object is bound to, so that the next mount finds the
+ * very same inode again. Plain functions: the worker writes, the supervisor reads.
  *
  * It is a symbolic link <store>/bindings/<id in hexadecimal>, which nobody follows: made by one
  * call, whole or not at all, and ordered by the disk's journal like every name, so that an object's

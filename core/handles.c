@@ -243,9 +243,8 @@ static int create_inode(struct core *core, int dirfd, uint64_t parent, const cha
 					.type = S_IFREG,
 					.parent = parent,
 					.caller = caller};
-	int fd = newborn_wanted(core, parent, S_IFREG)
-		     ? newborn_make(core, &newborn, dirfd, name)
-		     : make_file(dirfd, name, &mode);
+	int fd = newborn_wanted(core, parent, S_IFREG) ? newborn_make(core, &newborn, dirfd, name)
+						       : make_file(dirfd, name, &mode);
 
 	*fresh = fd >= 0;
 	if (fd >= 0 || fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))

@@ -2,7 +2,8 @@
  * must never be seen without it, also by the mount after a loss of power: a temporary object would
  * be permanent. In a store it is therefore made under a name that the next mount sweeps, and gets
  * its own with the record on it. The name is in the same directory, so that owner, access lists and
- * the like are what that directory says. Nobody sees it: no other request is looked at meanwhile. */
+ * the like are what that directory says. Nobody sees it: no other request is looked at meanwhile.
+ */
 #include "core/internal.h"
 #include "core/util.h"
 

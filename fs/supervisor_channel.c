@@ -144,7 +144,8 @@ static void handle(struct supervisor *s, const struct received *r)
 			supervisor_dispatch(s, EVENT_READY);
 		return;
 	case CHANNEL_HOLD:
-		answer(s, *message, r->fd_count == 1 ? supervisor_hold(s, message->id, r->fds[0]) : EINVAL);
+		answer(s, *message,
+		       r->fd_count == 1 ? supervisor_hold(s, message->id, r->fds[0]) : EINVAL);
 		return;
 	case CHANNEL_DROP:
 		answer(s, *message, drop(s, message->id));

@@ -225,9 +225,10 @@ struct mapping_info {
 	int64_t creator_uid, creator_pid;
 	struct timespec modified, created; /* created: 0 if unknown */
 	char lifetime[24];                 /* "permanent", "temporary", "handle" */
-	char backing[4120];                /* "memory", "sparse", "file:PATH", "file-ro:PATH", or "file missing: PATH" */
-	char flush[96];                    /* "never", or "RESULT UNIXTIME.NANOS ERRORS" */
-	char state[96];                    /* of an object to wait on: "signaled", "3 of 5", ... */
+	char backing[4120]; /* "memory", "sparse", "file:PATH", "file-ro:PATH", or "file missing:
+			       PATH" */
+	char flush[96];     /* "never", or "RESULT UNIXTIME.NANOS ERRORS" */
+	char state[96];     /* of an object to wait on: "signaled", "3 of 5", ... */
 };
 
 int mapping_get(const struct mapping_mount *mount, const char *name, struct mapping_info *out,

@@ -142,10 +142,11 @@ static int serve(void *context)
 /* The loop device goes with its mount. */
 static int mount_image(struct sys *sys, const char *image, const char *at)
 {
-	return sys_shell(sys,
-			 "set -e; d=$(losetup -f --show %s); mount -t ext4 -o commit=1 $d %s || r=$?; "
-			 "losetup -d $d; exit $r",
-			 image, at);
+	return sys_shell(
+	    sys,
+	    "set -e; d=$(losetup -f --show %s); mount -t ext4 -o commit=1 $d %s || r=$?; "
+	    "losetup -d $d; exit $r",
+	    image, at);
 }
 
 static void unmount(const char *at)

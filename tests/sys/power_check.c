@@ -12,10 +12,10 @@ struct view { /* of one object at the moment of the cut */
 	unsigned client;
 	uint32_t object;
 	const struct power_object *o;
-	int flushed, latest;      /* versions; -1: none */
-	uint32_t first, last;     /* names it may have */
-	bool must, may;           /* be there */
-	char found[300];          /* where it is; "" */
+	int flushed, latest;  /* versions; -1: none */
+	uint32_t first, last; /* names it may have */
+	bool must, may;       /* be there */
+	char found[300];      /* where it is; "" */
 };
 
 #define COMPLAIN(view, ...)                                                                        \
@@ -52,8 +52,8 @@ static void look_back(struct view *v, uint64_t position)
 			v->flushed = o->flushes[i].version;
 	}
 	v->must = v->must && o->gone_from > position;
-	v->may = o->names[0].from <= position && o->gone_to > position &&
-		 o->kind != POWER_TEMPORARY;
+	v->may =
+	    o->names[0].from <= position && o->gone_to > position && o->kind != POWER_TEMPORARY;
 }
 
 /* --- where it is --- */
@@ -160,8 +160,7 @@ static void check_creation(const struct view *v)
 	if (stat(v->found, &st) < 0 || st.st_size != (off_t)v->o->pages * POWER_PAGE)
 		COMPLAIN(v, "%s: %lld bytes", v->found, (long long)st.st_size);
 	power_external(v->power, v->client, v->object, path + 5, sizeof path - 5);
-	if (!text_is(v->found, "user.mapping.backing",
-		     v->o->kind == POWER_BOUND ? path : "sparse"))
+	if (!text_is(v->found, "user.mapping.backing", v->o->kind == POWER_BOUND ? path : "sparse"))
 		complain(v);
 }
 
@@ -185,8 +184,7 @@ static void check_one(struct view *v, uint64_t position, struct power_seen *seen
 	look_back(v, position);
 	find(v);
 	if (v->must && !v->found[0])
-		COMPLAIN(v, "it was flushed as %s, and is not there",
-			 v->o->names[v->last].path);
+		COMPLAIN(v, "it was flushed as %s, and is not there", v->o->names[v->last].path);
 	if (!v->may && v->found[0])
 		COMPLAIN(v, "%s must not be there", v->found);
 	seen->gone += !v->may && v->o->gone_to <= position;

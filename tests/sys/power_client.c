@@ -30,8 +30,8 @@ static uint32_t draw(struct run *run, uint32_t below)
 uint64_t power_word(unsigned client, uint32_t object, uint32_t version, uint32_t page,
 		    uint32_t word)
 {
-	uint64_t seed = (uint64_t)client << 48 | (uint64_t)object << 32 | version << 24 |
-			page << 12 | word;
+	uint64_t seed =
+	    (uint64_t)client << 48 | (uint64_t)object << 32 | version << 24 | page << 12 | word;
 
 	if (word == 0)
 		return 0x4d41505057520000ULL | client << 12 | object;
@@ -132,10 +132,11 @@ static int last_view(struct run *run, uint32_t object, int *fd)
 	CHECK(before);
 	CHECK(begin_version(run, object, *fd) == 0);
 	close(steal_fd(fd));
-	told = BECOMES_TRUE(30, ({
-				    AUTO_FREE char *text = sys_xattr(path, "user.mapping.flush");
-				    text &&strcmp(text, before) != 0 &&strncmp(text, "ok ", 3) == 0;
-			    }));
+	told =
+	    BECOMES_TRUE(30, ({
+				 AUTO_FREE char *text = sys_xattr(path, "user.mapping.flush");
+				 text &&strcmp(text, before) != 0 && strncmp(text, "ok ", 3) == 0;
+			 }));
 	CHECK(told);
 	flushed(run, o, true);
 	run->client->last_view_flushes++;

@@ -7,7 +7,7 @@
 #include "tests/sys/disk.h"
 
 #define POWER_CLIENTS  3
-#define POWER_OBJECTS  1000/* a client */
+#define POWER_OBJECTS  1000 /* a client */
 #define POWER_VERSIONS 6
 #define POWER_NAMES    5
 #define POWER_FLUSHES  12

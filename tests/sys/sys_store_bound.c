@@ -54,8 +54,8 @@ static void assert_missing(struct sys *sys, const char *name, const char *file)
 static void assert_works(struct sys *sys, const char *name, const char *file, char mark)
 {
 	char path[300], byte = 0;
-	unsigned char *view = view_of(sys_path(sys, "%s", name), O_RDWR, BYTES,
-				      PROT_READ | PROT_WRITE, MAP_SHARED);
+	unsigned char *view =
+	    view_of(sys_path(sys, "%s", name), O_RDWR, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED);
 	AUTO_CLOSE int fd = -1;
 
 	assert_true(has_pattern(view, 1, BYTES));
@@ -127,8 +127,9 @@ static void the_same_inode_or_none(void **state)
 	assert_works(sys, "moved", "elsewhere", 'm');
 	assert_backing(sys, "linked", "file:", "x/linked");
 	sys_unmount(sys);
-	assert_int_equal(sys_shell(sys, "cd %s && rm x/kept && mkfifo pipe && rm linked && "
-					"mv pipe linked && rm x/linked",
+	assert_int_equal(sys_shell(sys,
+				   "cd %s && rm x/kept && mkfifo pipe && rm linked && "
+				   "mv pipe linked && rm x/linked",
 				   sys->dir),
 			 0);
 	mount_store(sys);
@@ -183,6 +184,13 @@ static void not_from_others(void **state)
 	assert_works(sys, "a", "one", 'y');
 }
 
+static bool is_dead(struct sys *sys)
+{
+	AUTO_FREE char *text = sys_xattr(sys->mnt, "user.mapping.status");
+
+	return !text && errno == ENOTCONN;
+}
+
 /* Worker and supervisor die at once; the next mount takes the dead one's place. */
 static void all_die(void **state)
 {
@@ -190,13 +198,14 @@ static void all_die(void **state)
 	unsigned back = 0;
 
 	mount_store(sys);
-	assert_int_equal(sys_shell(sys,
-				   "cd %s && mkdir d t && setfattr -n user.mapping.lifetime -v "
-				   "temporary t && for i in 1 2 3 4 5 6 7 8; do echo plain$i >d/$i; "
-				   "done && mapctl create sem --type semaphore --initial 3 --max 9 "
-				   "&& mapctl create big --size 1M --sparse",
-				   sys->mnt),
-			 0);
+	assert_int_equal(
+	    sys_shell(sys,
+		      "cd %s && mkdir d t && setfattr -n user.mapping.lifetime -v "
+		      "temporary t && for i in 1 2 3 4 5 6 7 8; do echo plain$i >d/$i; "
+		      "done && mapctl create sem --type semaphore --initial 3 --max 9 "
+		      "&& mapctl create big --size 1M --sparse",
+		      sys->mnt),
+	    0);
 	bind_file(sys, "bound", "one", false);
 	int held = open(sys_path(sys, "t/held"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -206,7 +215,7 @@ static void all_die(void **state)
 	assert_int_equal(kill(sys->supervisor, SIGKILL), 0);
 	assert_int_equal(kill(worker, SIGKILL), 0);
 	close(held);
-	WAIT_UNTIL(20, access(sys->mnt, F_OK) < 0 && errno == ENOTCONN);
+	WAIT_UNTIL(20, is_dead(sys));
 	if (sys->supervisor_pidfd >= 0)
 		close(sys->supervisor_pidfd);
 	sys->supervisor_pidfd = -1;

@@ -103,8 +103,8 @@ static void run(struct sys *sys, size_t cuts, unsigned seconds)
 	disk.drawn = seed;
 	snprintf(path, sizeof path, "%s/ext", disk.fs);
 	assert_int_equal(mkdir(path, 0700), 0);
-	power = mmap(NULL, sizeof *power, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		     0);
+	power =
+	    mmap(NULL, sizeof *power, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(power != MAP_FAILED);
 	power->mnt = sys->mnt;
 	power->fs = disk.fs;
@@ -152,8 +152,7 @@ static void a_flush_is_for_the_name(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		AUTO_CLOSE int fd = open(sys_path(sys, "d%d/f", i), O_RDONLY | O_CLOEXEC);
 
-		assert_int_equal(
-		    rename(sys_path(sys, "d%d", i), sys_path(sys, "d%d", i + 1)), 0);
+		assert_int_equal(rename(sys_path(sys, "d%d", i), sys_path(sys, "d%d", i + 1)), 0);
 		assert_int_equal(fsync(fd), 0);
 		moments[i] = disk_position(&disk);
 	}
