@@ -191,7 +191,7 @@ static bool is_dead(struct sys *sys)
 	return !text && errno == ENOTCONN;
 }
 
-/* Worker and supervisor die at once; the next mount takes the dead one's place. */
+/* Worker and supervisor die at once; the next mount has all again. */
 static void all_die(void **state)
 {
 	struct sys *sys = *state;
@@ -216,6 +216,7 @@ static void all_die(void **state)
 	assert_int_equal(kill(worker, SIGKILL), 0);
 	close(held);
 	WAIT_UNTIL(20, is_dead(sys));
+	assert_int_equal(umount2(sys->mnt, MNT_DETACH), 0);
 	if (sys->supervisor_pidfd >= 0)
 		close(sys->supervisor_pidfd);
 	sys->supervisor_pidfd = -1;
