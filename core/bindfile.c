@@ -51,10 +51,8 @@ static void describe_handle(int fd, struct bindfile *out)
 
 int bindfile_of(int fd, bool read_only, struct bindfile *out)
 {
-	char link[32];
 	struct statx st;
 	struct statfs fs;
-	ssize_t length;
 
 	*out = (struct bindfile){.read_only = read_only};
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0 ||
@@ -68,9 +66,6 @@ int bindfile_of(int fd, bool read_only, struct bindfile *out)
 	out->fs_type = (uint64_t)fs.f_type;
 	memcpy(&out->fs_id, &fs.f_fsid, sizeof out->fs_id);
 	describe_handle(fd, out);
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	length = readlink(link, out->path, sizeof out->path - 1);
-	out->path[length > 0 ? length : 0] = '\0';
 	return 0;
 }
 

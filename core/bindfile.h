@@ -26,7 +26,7 @@ struct bindfile {
 	char path[PATH_MAX]; /* as the kernel told it; "" is possible */
 };
 
-/* Of an open descriptor. 0 or -errno. */
+/* Of an open descriptor, all but the path. 0 or -errno. */
 int bindfile_of(int fd, bool read_only, struct bindfile *out);
 /* Are these one inode? What was reused by another file is not. */
 bool bindfile_same(const struct bindfile *one, const struct bindfile *other);

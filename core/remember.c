@@ -27,6 +27,8 @@ int remember_binding(struct core *core, uint64_t id, int fd, bool read_only)
 	directory = open_directory(core);
 	if (rc == 0)
 		rc = directory < 0 ? directory : bindfile_of(fd, read_only, file);
+	if (rc == 0)
+		rc = path_of_fd(fd, file->path, sizeof file->path);
 	return rc < 0 ? rc : bindfile_write(directory, id, file);
 }
 

@@ -117,6 +117,7 @@ const struct confine_call confine_calls[] = {
     ANY(ftruncate),
     ANY(fallocate),
     ANY(fsync),
+    ANY(syncfs),
     ANY(fdatasync),
     ANY(sync_file_range),
     {.number = CALL_CACHESTAT, .how = CALL_ANY},
