@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #define STATE_MAGIC   0x6574617473666d31ULL
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
 static size_t slots_offset(void)
 {
