@@ -48,14 +48,17 @@ static void note_cut(const struct slot *slot, int fd, char *note, size_t size)
 
 static int print_backing(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
-	char path[PATH_MAX] = "(not bound any more)", note[64];
+	char path[PATH_MAX] = "(not known)", note[64];
 	int fd;
 
 	if (!(slot->flags & SLOT_BOUND))
 		return snprintf(buffer, size, slot->flags & SLOT_SPARSE ? "sparse" : "memory");
 	fd = binding_descriptor(core, slot);
-	if (fd >= 0)
-		path_of_fd(fd, path, sizeof path); /* else as it is */
+	if (fd < 0) {
+		remembered_path(core, slot->binding, path, sizeof path);
+		return snprintf(buffer, size, "file missing: %s", path);
+	}
+	path_of_fd(fd, path, sizeof path); /* else as it is */
 	note_cut(slot, fd, note, sizeof note);
 	return snprintf(buffer, size, "%s:%s%s", slot->flags & SLOT_READ_ONLY ? "file-ro" : "file",
 			path, note);

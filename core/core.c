@@ -144,6 +144,8 @@ static int first_start(struct core *core)
 	int rc;
 
 	record_load(core, &core->state.slots[1], core->tree.base_fd, "tree");
+	/* What the mount before this one did may be in the kernel's memory still. */
+	core->state.header->unsynced_all = core->persistent;
 	rc = dress_root(core);
 	if (rc == 0)
 		rc = tree_orphan_sweep(&core->tree, NULL, NULL);
@@ -186,7 +188,7 @@ int core_create(const struct core_config *config, struct core **out)
 		return -ENOMEM;
 	core->config = *config;
 	core->epoll_fd = core->clock_fd = core->timers.fd = core->tree.orphans_fd = -1;
-	core->persistent = !is_memory(config->tree_fd);
+	core->persistent = config->store || !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
 	flush_init(core);
 	lastview_init(core);

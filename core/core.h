@@ -70,6 +70,7 @@ struct core_config {
 	uint64_t state_offset; /* where core's state begins in it */
 	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */
 	enum core_lifetime lifetime; /* default of new objects */
+	bool store;                  /* the tree is there again after the next mount */
 	bool rootless; /* cannot change owners, open by handle or use trusted.* xattrs */
 	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
 	uint32_t device_major, device_minor;    /* st_dev of the mount: how views are recognised */

@@ -24,7 +24,9 @@ struct flush {
 	struct job job;
 	struct core *core;
 	uint64_t node;
-	int fd; /* owned */
+	int fd;        /* of the data, owned; -1: it has none */
+	bool one_sync; /* durable makes the data durable, too */
+	struct durable durable;
 	int result;
 	bool again;        /* the last one failed */
 	uint32_t failures; /* of the object, when it began */
@@ -46,14 +48,32 @@ static int flush_again(int fd)
 	return rc < 0 || unwritten_pages(fd) == 0 ? rc : -EIO;
 }
 
+static void let_go(struct flush *flush)
+{
+	if (flush->fd >= 0)
+		close(flush->fd);
+	durable_drop(&flush->durable);
+}
+
+static int write_out(struct flush *flush)
+{
+	int rc = 0;
+
+	if (flush->fd >= 0 && flush->again)
+		rc = flush_again(flush->fd);
+	else if (flush->fd >= 0 && !flush->one_sync)
+		rc = sys->fdatasync(flush->fd);
+	return rc < 0 ? rc : durable_sync(&flush->durable);
+}
+
 static void flush_run(struct job *job)
 {
 	struct flush *flush = CONTAINER_OF(job, struct flush, job);
 
-	flush->result = flush->again ? flush_again(flush->fd) : sys->fdatasync(flush->fd);
-	if (flush->result < 0)
+	flush->result = write_out(flush);
+	if (flush->result < 0 && flush->fd >= 0)
 		redirty(flush->fd);
-	close(flush->fd);
+	let_go(flush);
 }
 
 /* --- when to try again --- */
@@ -263,6 +283,12 @@ static void told(struct core *core, struct slot *slot)
 	record_save_slot(core, slot);
 }
 
+/* Else it is to wait on, or a directory: its flush is for the record and the names. */
+static bool has_pages(const struct slot *slot)
+{
+	return (slot->flags & SLOT_REGULAR) && !slot_is_waitable(slot);
+}
+
 static void flush_done(struct job *job)
 {
 	struct flush *flush = CONTAINER_OF(job, struct flush, job);
@@ -277,7 +303,9 @@ static void flush_done(struct job *job)
 	if (slot && !flush->done && under_way(core, slot))
 		note_due(core, slot, under_way(core, slot) - 1);
 	answer = flush->result;
-	if (slot && slot->flags)
+	if (answer == 0)
+		durable_done(core, &flush->durable);
+	if (slot && slot->flags && has_pages(slot))
 		keep_result(core, slot, flush->result, !flush->done);
 	if (flush->done && slot && (slot->flags & SLOT_FLUSH_UNTOLD) && answer == 0)
 		answer = -EIO;
@@ -290,6 +318,27 @@ static void flush_done(struct job *job)
 	free(flush);
 }
 
+/* For writing, if it can be: the pages may have to be made dirty again. */
+static int open_data(struct core *core, struct slot *slot)
+{
+	int fd = file_own_descriptor(core, slot, O_RDWR);
+
+	return fd < 0 ? file_own_descriptor(core, slot, O_RDONLY) : fd;
+}
+
+static int open_all(struct core *core, struct slot *slot, struct flush *flush)
+{
+	bool kept = durable_kept(core, slot);
+	int rc = 0;
+
+	flush->one_sync = kept && !(slot->flags & SLOT_BOUND);
+	if (has_pages(slot))
+		rc = flush->fd = open_data(core, slot);
+	if (rc >= 0 && kept)
+		rc = durable_begin(core, slot, &flush->durable);
+	return rc < 0 ? rc : 0;
+}
+
 static int start(struct core *core, struct slot *slot, core_done done, void *context)
 {
 	struct flush *flush = calloc(1, sizeof *flush);
@@ -300,19 +349,17 @@ static int start(struct core *core, struct slot *slot, core_done done, void *con
 	*flush = (struct flush){.job = {.run = flush_run, .done = flush_done},
 				.core = core,
 				.node = state_node(&core->state, slot),
+				.fd = -1,
+				.durable = {.base_fd = -1},
 				.again = slot->flush_error != 0,
 				.failures = slot->flush_failures,
 				.done = done,
 				.context = context};
-	/* For writing: the pages may have to be made dirty again. */
-	flush->fd = rc = file_own_descriptor(core, slot, O_RDWR);
-	if (rc < 0)
-		flush->fd = rc = file_own_descriptor(core, slot, O_RDONLY);
-	if (rc >= 0)
+	rc = open_all(core, slot, flush);
+	if (rc == 0)
 		rc = jobs_submit(core->jobs, &flush->job);
 	if (rc < 0) {
-		if (flush->fd >= 0)
-			close(flush->fd);
+		let_go(flush);
 		free(flush);
 		return rc;
 	}
@@ -341,10 +388,10 @@ int core_flush(struct core *core, uint64_t node, core_done done, void *context)
 
 	if (!slot)
 		return -ESTALE;
-	/* Memory is as durable as it gets; directories of a store are the file system's own
-	 * business. */
-	if (!(slot->flags & SLOT_REGULAR) || slot_is_waitable(slot) ||
-	    (!(slot->flags & SLOT_BOUND) && !core->persistent))
+	/* Memory is as durable as it gets. */
+	if (!(slot->flags & (SLOT_REGULAR | SLOT_DIRECTORY)) ||
+	    (!(slot->flags & SLOT_BOUND) && !core->persistent) ||
+	    (!has_pages(slot) && !durable_kept(core, slot)))
 		return 0;
 	rc = start(core, slot, done, context);
 	return rc < 0 ? rc : CORE_DEFERRED;

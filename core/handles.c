@@ -27,9 +27,15 @@ static int open_against_mode(struct core *core, struct slot *slot, int flags)
 	return fd;
 }
 
+int file_inode_descriptor(struct core *core, struct slot *slot, int flags)
+{
+	int fd = tree_open_inode(&core->tree, slot, flags);
+
+	return fd == -EACCES ? open_against_mode(core, slot, flags) : fd;
+}
+
 int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 {
-	int fd;
 
 	if (slot_is_waitable(slot))
 		return -EINVAL; /* it has no data */
@@ -37,10 +43,7 @@ int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 		int bound = binding_descriptor(core, slot);
 		return bound < 0 ? bound : WITH_ROOM(&core->tree, sys->duplicate(bound));
 	}
-	fd = tree_open_inode(&core->tree, slot, flags);
-	if (fd == -EACCES)
-		fd = open_against_mode(core, slot, flags);
-	return fd;
+	return file_inode_descriptor(core, slot, flags);
 }
 
 int file_descriptor(struct core *core, struct slot *slot)
@@ -226,13 +229,25 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 	slot_consider_free(core, slot);
 }
 
+static int make_file(int dirfd, const char *name, const void *mode)
+{
+	return sys->openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+			   *(const mode_t *)mode);
+}
+
 /* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end
  * or a second try left; the kernel checked no right on it, but then it made it itself. */
-static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
-			bool *fresh)
+static int create_inode(struct core *core, int dirfd, uint64_t parent, const char *name,
+			mode_t mode, int flags, const struct core_caller *caller, bool *fresh)
 {
-	const int new = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
-	int fd = WITH_ROOM(&core->tree, sys->openat(dirfd, name, new, mode));
+	const struct newborn newborn = {.make = make_file,
+					.context = &mode,
+					.type = S_IFREG,
+					.parent = parent,
+					.caller = caller};
+	int fd = WITH_ROOM(&core->tree, newborn_wanted(core, parent, S_IFREG)
+					    ? newborn_make(core, &newborn, dirfd, name)
+					    : make_file(dirfd, name, &mode));
 
 	*fresh = fd >= 0;
 	if (fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))
@@ -322,7 +337,7 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = create_inode(core, dirfd, name, mode, flags, &fresh);
+	fd = create_inode(core, dirfd, parent, name, mode, flags, caller, &fresh);
 	if (fd < 0)
 		return fd;
 	return enter_created(core, dirfd, parent, name, flags, fd, fresh, caller, out, opened);

@@ -20,6 +20,7 @@ int names_create_in(struct core *core, uint64_t node, const struct core_caller *
 
 	if (dirfd >= 0)
 		cred_assume(core, caller);
+	durable_changed(core, node);
 	return dirfd;
 }
 
@@ -118,12 +119,26 @@ void core_forget(struct core *core, uint64_t node, uint64_t count)
 		slot_consider_free(core, slot);
 }
 
-/* One kind of creation. make() is a single call on the tree: 0 or -1 with errno. */
+/* One kind of creation. make() is a single call on the tree: 0 or -errno. */
 struct creation {
-	int (*make)(int dirfd, const char *name, const struct creation *creation);
+	int (*make)(int dirfd, const char *name, const void *creation);
 	mode_t mode;
 	const char *target;
 };
+
+static int make(struct core *core, int dirfd, uint64_t parent, const char *name,
+		const struct core_caller *caller, const struct creation *creation)
+{
+	const struct newborn newborn = {.make = creation->make,
+					.context = creation,
+					.type = creation->mode & S_IFMT,
+					.parent = parent,
+					.caller = caller};
+
+	if (newborn_wanted(core, parent, newborn.type))
+		return newborn_make(core, &newborn, dirfd, name);
+	return creation->make(dirfd, name, creation);
+}
 
 static int create(struct core *core, uint64_t parent, const char *name,
 		  const struct core_caller *caller, const struct creation *creation,
@@ -138,24 +153,25 @@ static int create(struct core *core, uint64_t parent, const char *name,
 	if (dirfd < 0)
 		return dirfd;
 	/* The kernel asked because the name was absent: it is there now because we made it. */
-	if (creation->make(dirfd, name, creation) < 0 && !(errno == EEXIST && core->resent_started))
-		return -errno;
+	rc = make(core, dirfd, parent, name, caller, creation);
+	if (rc < 0 && !(rc == -EEXIST && core->resent_started))
+		return rc;
 	return enter(core, dirfd, parent, name, caller, out);
 }
 
-static int make_node(int dirfd, const char *name, const struct creation *creation)
+static int make_node(int dirfd, const char *name, const void *creation)
 {
-	return mknodat(dirfd, name, creation->mode, 0);
+	return neg_errno(mknodat(dirfd, name, ((const struct creation *)creation)->mode, 0));
 }
 
-static int make_directory(int dirfd, const char *name, const struct creation *creation)
+static int make_directory(int dirfd, const char *name, const void *creation)
 {
-	return mkdirat(dirfd, name, creation->mode);
+	return neg_errno(mkdirat(dirfd, name, ((const struct creation *)creation)->mode));
 }
 
-static int make_symlink(int dirfd, const char *name, const struct creation *creation)
+static int make_symlink(int dirfd, const char *name, const void *creation)
 {
-	return symlinkat(creation->target, dirfd, name);
+	return neg_errno(symlinkat(((const struct creation *)creation)->target, dirfd, name));
 }
 
 int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode,
@@ -171,7 +187,7 @@ int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode
 int core_mkdir(struct core *core, uint64_t parent, const char *name, mode_t mode,
 	       const struct core_caller *caller, struct core_entry *out)
 {
-	const struct creation creation = {.make = make_directory, .mode = mode};
+	const struct creation creation = {.make = make_directory, .mode = S_IFDIR | mode};
 
 	return create(core, parent, name, caller, &creation, out);
 }
@@ -193,6 +209,7 @@ static int publish(struct core *core, struct slot *slot, uint64_t parent, const 
 
 	if (dirfd < 0)
 		return dirfd;
+	durable_changed(core, parent);
 	rc = tree_orphan_publish(&core->tree, state_node(&core->state, slot), dirfd, name);
 	if (rc == -EEXIST || rc == -ENOENT) {
 		if (!core->resent_started || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
@@ -250,6 +267,7 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (dirfd < 0 || fd < 0)
 		return dirfd < 0 ? dirfd : fd;
+	durable_changed(core, parent);
 	if (linkat(AT_FDCWD, tree_fd_path(fd).text, dirfd, name, AT_SYMLINK_FOLLOW) < 0 &&
 	    !(errno == EEXIST && core->resent_started))
 		return -errno;

@@ -15,7 +15,7 @@
 #define RECORD_SHORTEST 4 /* the version */
 #define RECORD_FLAGS                                                                               \
 	(SLOT_TEMPORARY | SLOT_HANDLE_BOUND | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY |          \
-	 SLOT_FLUSH_UNTOLD)
+	 SLOT_FLUSH_UNTOLD | SLOT_HIDDEN)
 
 _Static_assert(sizeof(struct wait_state) == 32, "it is the larger part of the union");
 
@@ -71,7 +71,7 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->creator_uid = UINT32_MAX;
 	if (!get(core, dirfd, name, &record))
 		return;
-	slot->flags |= record.flags & RECORD_FLAGS;
+	slot->flags |= record.flags & RECORD_FLAGS & ~(uint32_t)SLOT_HIDDEN;
 	slot->type = record.type < OBJECT_TYPES ? record.type : OBJECT_MAPPING;
 	slot->inherit = record.inherit;
 	slot->creator_uid = record.creator_uid;
@@ -81,6 +81,16 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 		slot->flush_tries = 0; /* what was owed then is not owed by us */
 	else if (wait_type_of(slot)->unpack)
 		wait_type_of(slot)->unpack(&slot->wait);
+}
+
+bool record_flags(const struct core *core, int dirfd, const char *name, uint32_t *flags)
+{
+	struct record record;
+
+	if (!get(core, dirfd, name, &record))
+		return false;
+	*flags = record.flags;
+	return true;
 }
 
 uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags)

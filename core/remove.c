@@ -45,6 +45,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 			   : -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
+	durable_changed(core, parent);
 	slot = slot_by_ino(core, st.st_ino);
 	if (loses_last_name(core, slot, &st)) {
 		rc = tree_orphan_move(&core->tree, state_node(&core->state, slot), dirfd, name);
@@ -115,6 +116,7 @@ int core_rmdir(struct core *core, uint64_t parent, const char *name)
 		return errno == ENOENT && core->resent_started ? core_finish(core, 0) : -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
+	durable_changed(core, parent);
 	rc = retire_directory(core, dirfd, name, &st);
 	return rc < 0 ? rc : core_finish(core, 0);
 }
@@ -212,6 +214,8 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		rc = account_may_move(core, new_parent, to, new_name, parent);
 	if (rc < 0)
 		return rc;
+	durable_changed(core, parent);
+	durable_changed(core, new_parent);
 	event_before_rename(core, &told, from, to);
 	rc = do_rename(core, from, name, to, new_name, flags);
 	note_place(core, to, new_parent, new_name);

@@ -108,17 +108,14 @@ void slot_born(struct core *core, struct slot *slot, uint64_t parent,
 	       const struct core_caller *caller)
 {
 	const struct slot *directory = slot_get(core, parent);
-	enum core_lifetime lifetime = core->config.lifetime;
 
 	if (slot->flags & SLOT_REGULAR) {
 		slot->creator_uid = caller->uid;
 		slot->creator_pid = (uint32_t)cred_process(caller->pid);
 		slot->flags |= SLOT_UNSAVED;
 	}
-	if (directory && directory->inherit)
-		lifetime = (enum core_lifetime)(directory->inherit - 1);
 	if (slot->flags & SLOT_REGULAR)
-		slot->flags = lifetime_flags(slot->flags, lifetime);
+		slot->flags = lifetime_flags(slot->flags, newborn_lifetime(core, parent));
 	else if (directory && (slot->flags & SLOT_DIRECTORY))
 		slot->inherit = directory->inherit;
 	if (slot->flags & SLOT_ORPHAN) /* O_TMPFILE: it was in no directory until now */

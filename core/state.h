@@ -37,6 +37,7 @@
 #define STATE_HANDLES    (1U << 20) /* open handles of waitable objects */
 #define STATE_ACCOUNTS   4096U
 #define STATE_MEMBERS    (1U << 16) /* of jobs */
+#define STATE_UNSYNCED   32U        /* directories of a store */
 
 enum {
 	SLOT_REGULAR = 1 << 0,
@@ -213,6 +214,10 @@ struct state_header {
 	uint32_t granted_index;
 	uint32_t handles_high, members_high; /* entries at or above were never used */
 	uint32_t accounts_high;
+	/* Directories, by st_ino, with names that the disk may not have: see durable.c. */
+	uint32_t unsynced_count;
+	uint32_t unsynced_all; /* there are more than these */
+	uint64_t unsynced[STATE_UNSYNCED];
 };
 
 struct state {

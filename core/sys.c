@@ -39,6 +39,16 @@ static int real_fdatasync(int fd)
 	return neg_errno(fdatasync(fd));
 }
 
+static int real_fsync(int fd)
+{
+	return neg_errno(fsync(fd));
+}
+
+static int real_syncfs(int fd)
+{
+	return neg_errno(syncfs(fd));
+}
+
 static int real_lease(int fd, int type)
 {
 	return neg_errno(fcntl(fd, F_SETLEASE, type));

@@ -20,6 +20,8 @@ struct statx;
  * resend, prune: write(2) of these notifications to the kernel */
 #define SYS_CALLS(CALL)                                                                            \
 	CALL(fdatasync, FDATASYNC, (int fd), (fd))                                                 \
+	CALL(fsync, FSYNC, (int fd), (fd))                                                         \
+	CALL(syncfs, SYNCFS, (int fd), (fd))                                                       \
 	CALL(lease, LEASE, (int fd, int type), (fd, type))                                         \
 	CALL(lease_end, LEASE_END, (int fd), (fd))                                                 \
 	CALL(watch_add, WATCH_ADD, (int notify_fd, int fd, uint32_t mask), (notify_fd, fd, mask))  \

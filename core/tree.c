@@ -342,8 +342,9 @@ int tree_orphan_sweep(struct tree *tree, bool (*keep)(void *context, uint64_t no
 		uint64_t node = strtoull(entry->d_name, &end, 16);
 		if (entry->d_name[0] == '.' || *end || (keep && keep(context, node)))
 			continue;
-		if (unlinkat(tree->orphans_fd, entry->d_name,
-			     entry->d_type == DT_DIR ? AT_REMOVEDIR : 0) < 0)
+		if (unlinkat(tree->orphans_fd, entry->d_name, 0) < 0 &&
+		    (errno != EISDIR ||
+		     unlinkat(tree->orphans_fd, entry->d_name, AT_REMOVEDIR) < 0))
 			log_warn("orphan %s stays: %m", entry->d_name);
 	}
 	closedir(dir);

@@ -120,6 +120,7 @@ const struct confine_call confine_calls[] = {
     ANY(ftruncate),
     ANY(fallocate),
     ANY(fsync),
+    ANY(syncfs),
     ANY(fdatasync),
     ANY(sync_file_range),
     ANY(fadvise64),

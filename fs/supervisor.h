@@ -7,6 +7,7 @@
  * supervisor_report.c what the launching process, systemd and the log are told
  * supervisor_spawn.c  starting a worker with the descriptors of handover.h
  * supervisor_channel.c what a worker says: READY, HOLD, DROP
+ * supervisor_bindings.c files that objects of a store were bound to
  * supervisor_errand.c binding the control socket, unmounting */
 #ifndef MAPPINGFS_FS_SUPERVISOR_H
 #define MAPPINGFS_FS_SUPERVISOR_H
@@ -112,6 +113,11 @@ void supervisor_worker_ended(struct supervisor *s,
 /* supervisor_channel.c: all that is waiting. EOF and nonsense are survived. */
 void supervisor_receive(struct supervisor *s);
 void supervisor_close_channel(struct supervisor *s);
+/* Keeps a duplicate of a bound file for this worker and the next ones. 0 or a positive errno. */
+int supervisor_hold(struct supervisor *s, uint64_t id, int fd);
+/* supervisor_bindings.c: those of a store, before the first worker. Takes a few seconds at most for
+ * each file system that does not answer. */
+void supervisor_restore_bindings(struct supervisor *s);
 /* supervisor_errand.c: pid or -errno */
 pid_t supervisor_errand_bind(struct supervisor *s);
 pid_t supervisor_errand_unmount(struct supervisor *s, bool force);

@@ -190,6 +190,7 @@ enum exit_code supervisor_setup(struct supervisor *s)
 		log_error("preparing what workers share: %s", strerror(-rc));
 		return EXIT_CODE_MOUNT;
 	}
+	supervisor_restore_bindings(s);
 	code = mount_attach(&s->mount, s->options);
 	if (code)
 		return code;

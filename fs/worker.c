@@ -146,6 +146,7 @@ static bool start_core(struct worker *worker)
 	    .state_offset = HANDOVER_STATE_OFFSET,
 	    .limit = h->config.limit,
 	    .lifetime = (enum core_lifetime)h->config.lifetime,
+	    .store = h->config.flags & HANDOVER_STORE,
 	    .rootless = h->config.flags & HANDOVER_ROOTLESS,
 	    .root_mode = h->config.root_mode,
 	    .root_uid = h->config.root_uid,

@@ -225,7 +225,8 @@ struct mapping_info {
 	int64_t creator_uid, creator_pid;
 	struct timespec modified, created; /* created: 0 if unknown */
 	char lifetime[24];                 /* "permanent", "temporary", "handle" */
-	char backing[4120];                /* "memory", "sparse", "file:PATH", "file-ro:PATH" */
+	char backing[4120];                /* "memory", "sparse", "file:PATH", "file-ro:PATH", or
+					    * "file missing: PATH" */
 	char flush[96];                    /* "never", or "RESULT UNIXTIME.NANOS ERRORS"; while it
 					    * fails and is tried again " SINCE NEXT" behind it */
 	char state[96];                    /* of an object to wait on: "signaled", "3 of 5", ... */

@@ -38,6 +38,14 @@ static int told_dirty_pages(int fd, uint64_t *pages)
 	return rc;
 }
 
+/* Of an object in a store: its data, too. */
+static int data_fsync(int fd)
+{
+	int rc = fault_of(FAULT_FDATASYNC);
+
+	return rc ? rc : faulty_fsync(fd);
+}
+
 void faults_install(struct world *for_world)
 {
 	static struct sys_calls faulty;
@@ -45,6 +53,7 @@ void faults_install(struct world *for_world)
 	SYS_CALLS(ENTRY)
 #undef ENTRY
 	faulty.dirty_pages = told_dirty_pages;
+	faulty.fsync = data_fsync;
 	world = for_world;
 	sys = for_world ? &faulty : &sys_real;
 }
