@@ -24,7 +24,7 @@ struct record {
 	uint8_t type, inherit;
 	uint16_t limit_flags; /* of struct account */
 	uint32_t creator_uid, creator_pid;
-	uint32_t reserved;
+	uint32_t extra; /* of struct slot */
 	uint64_t limit; /* directories: of the tree below; 0: none of its own */
 	union {
 		struct {
@@ -73,6 +73,7 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->flags |= record.flags & RECORD_FLAGS;
 	slot->type = record.type < OBJECT_TYPES ? record.type : OBJECT_MAPPING;
 	slot->inherit = record.inherit;
+	slot->extra = (uint8_t)record.extra;
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
@@ -97,6 +98,7 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	    .flags = slot->flags & RECORD_FLAGS,
 	    .type = slot->type,
 	    .inherit = slot->inherit,
+	    .extra = slot->extra,
 	    .creator_uid = slot->creator_uid,
 	    .creator_pid = slot->creator_pid,
 	    .wait = slot->wait,

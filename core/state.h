@@ -37,6 +37,7 @@
 #define STATE_HANDLES    (1U << 20) /* open handles of waitable objects */
 #define STATE_ACCOUNTS   4096U
 #define STATE_MEMBERS    (1U << 16) /* of jobs */
+#define STATE_USERS      (1U << 16)
 
 enum {
 	SLOT_REGULAR = 1 << 0,
@@ -60,6 +61,8 @@ enum {
 	SLOT_HIDDEN = 1 << 18,       /* mknod(2) under a hidden name: not published yet */
 	SLOT_HELD = 1 << 16,         /* who watches is to be told when nothing holds it any more */
 	SLOT_CHARGING = 1 << 17,     /* its size is changing: `charged` may be more than it takes */
+	SLOT_UNSEEN = 1 << 19,       /* may have been written past us since its size was charged */
+	SLOT_TO_LOOK_AT = 1 << 20,   /* ... and this worker is about to look */
 };
 
 enum {                              /* wait_state.options */
@@ -106,12 +109,14 @@ struct slot {
 	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
 	uint16_t handle_length;
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint32_t place;   /* which of its two is in force */
+	uint8_t place;    /* which of its two is in force */
+	uint8_t extra;    /* KiB of extended attributes, counted as so many objects */
+	uint16_t user;    /* whose it is: index; 0: not counted (yet, or any more) */
 	uint8_t type;     /* enum object_type */
 	uint8_t inherit;  /* directories: lifetime of what is made in them, enum core_lifetime + 1;
 			   * 0: the mount's default */
 	uint16_t account; /* whose limit counts: index; 0: only the mount's own */
-	uint64_t charged; /* bytes the account counts for it */
+	uint64_t charged; /* bytes the account and the user are charged for it */
 	uint32_t creator_uid, creator_pid;
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -134,6 +139,8 @@ struct wait_handle {
 	uint8_t answered;  /* enum wait_result + 1 of its last wait; 0: none */
 	uint8_t line_left; /* that line has not been read to its end */
 	uint64_t signaled; /* the newest signal-and-wait that has made its change through it */
+	uint32_t uid;      /* who opened it */
+	uint32_t reserved;
 };
 
 /* A directory tree with a limit of its own. */
@@ -149,6 +156,14 @@ enum {                             /* account.flags */
        ACCOUNT_BEGINNING = 1 << 0, /* what lies in the tree is being gathered */
        ACCOUNT_ENDING = 1 << 1,    /* ... is being given to the account around it */
        ACCOUNT_OF_ROOT = 1 << 2    /* nobody else may change the limit */
+};
+
+/* What is there of one owner, known to the kernel or not: see user.h. */
+struct state_user {
+	uint32_t uid;
+	uint32_t reserved;
+	uint64_t objects;
+	uint64_t bytes;
 };
 
 /* A process, or a cgroup, that belongs to a job: see job.h. */
@@ -210,6 +225,9 @@ struct state_header {
 	uint32_t granted_index;
 	uint32_t handles_high, members_high; /* entries at or above were never used */
 	uint32_t accounts_high;
+	uint32_t users_high;
+	uint64_t counting;  /* request that changes what there is, and has not counted it yet */
+	uint64_t uncounted; /* ... of a former worker; all bits: it is not known of which */
 };
 
 struct state {
@@ -218,6 +236,7 @@ struct state {
 	struct slot_place *places; /* two a slot */
 	struct wait_handle *handles;
 	struct account *accounts;
+	struct state_user *users;
 	struct job_member *members;
 	size_t mapped;
 	uint32_t staged;

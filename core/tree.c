@@ -118,7 +118,7 @@ void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const cha
 	next->parent = parent;
 	snprintf(next->name, sizeof next->name, "%s", name);
 	atomic_signal_fence(memory_order_seq_cst);
-	*(volatile uint32_t *)&slot->place = !slot->place;
+	*(volatile uint8_t *)&slot->place = !slot->place;
 }
 
 static void orphan_name(char *text, size_t size, uint64_t node)
