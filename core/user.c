@@ -206,6 +206,11 @@ void user_note_name(struct core *core, const struct slot *slot, int dirfd, const
 	struct slot probe = {.flags = S_ISREG(st->st_mode) ? (uint32_t)SLOT_REGULAR : 0U};
 
 	begin_counting(core);
+	/* Made an orphan by a first try, or long ago? */
+	if (slot && (slot->flags & SLOT_ORPHAN) && core->resent_started) {
+		core->state.header->uncounted = EVERYTHING;
+		return;
+	}
 	core->users->going.user = slot ? slot->user : index_of(core, st->st_uid);
 	core->users->going.objects = 1;
 	core->users->going.bytes = 0;
