@@ -274,10 +274,9 @@ int slots_rebuild(struct core *core)
 	lower_high(state);
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		rc = rebuild_slot(core, i);
-	if (rc == 0)
-		rc = tree_orphan_sweep(&core->tree, keep_orphan, core);
+	/* Before the sweep: how many names an orphan has left says whether its inode ends. */
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		if (state->slots[i].flags && !state->slots[i].lookups)
 			slot_consider_free(core, &state->slots[i]);
-	return rc;
+	return rc < 0 ? rc : tree_orphan_sweep(&core->tree, keep_orphan, core);
 }

@@ -36,8 +36,8 @@ static uint32_t free_index(struct core *core)
 	return OTHERS;
 }
 
-/* Of a user, who is entered if need be. */
-static uint32_t index_of(struct core *core, uid_t uid)
+/* Who is entered if need be. */
+uint32_t user_index(struct core *core, uid_t uid)
 {
 	struct state_header *h = core->state.header;
 	struct map *by_uid = &core->users->by_uid;
@@ -165,7 +165,7 @@ static void stage_objects(struct core *core, uint32_t index, uint64_t add, uint6
 int user_may_create(struct core *core, uid_t uid)
 {
 	/* A second try may find it made already. */
-	int rc = core->resent_started ? 0 : may_have_objects(core, index_of(core, uid), 1);
+	int rc = core->resent_started ? 0 : may_have_objects(core, user_index(core, uid), 1);
 
 	if (rc == 0)
 		begin_counting(core);
@@ -177,8 +177,8 @@ void user_stage_born(struct core *core, struct slot *slot, uid_t uid)
 	stage_counted(core);
 	if (slot->user)
 		return;
-	stage_objects(core, index_of(core, uid), 1, 0);
-	STAGE(&core->state, slot->user, index_of(core, uid));
+	stage_objects(core, user_index(core, uid), 1, 0);
+	STAGE(&core->state, slot->user, user_index(core, uid));
 }
 
 void user_stage_name(struct core *core, const struct slot *slot)
@@ -190,13 +190,13 @@ void user_stage_name(struct core *core, const struct slot *slot)
 void user_count_unknown(struct core *core, uid_t uid)
 {
 	stage_counted(core);
-	stage_objects(core, index_of(core, uid), 1, 0);
+	stage_objects(core, user_index(core, uid), 1, 0);
 	state_commit(&core->state);
 }
 
 void user_join(struct core *core, struct slot *slot, const struct stat *st)
 {
-	*(volatile uint16_t *)&slot->user = (uint16_t)index_of(core, st->st_uid);
+	*(volatile uint16_t *)&slot->user = (uint16_t)user_index(core, st->st_uid);
 }
 
 void user_note_name(struct core *core, const struct slot *slot, int dirfd, const char *name,
@@ -211,7 +211,7 @@ void user_note_name(struct core *core, const struct slot *slot, int dirfd, const
 		core->state.header->uncounted = EVERYTHING;
 		return;
 	}
-	core->users->going.user = slot ? slot->user : index_of(core, st->st_uid);
+	core->users->going.user = slot ? slot->user : user_index(core, st->st_uid);
 	core->users->going.objects = 1;
 	core->users->going.bytes = 0;
 	if (slot || !whole || !(S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)))
@@ -250,7 +250,7 @@ void user_before_chown(struct core *core)
 /* Of whom much is taken gets room for as much; who is given it is not asked: only root gives. */
 void user_after_chown(struct core *core, struct slot *slot, const struct stat *st)
 {
-	uint32_t from = slot->user, to = index_of(core, st->st_uid);
+	uint32_t from = slot->user, to = user_index(core, st->st_uid);
 	uint64_t objects = slot->extra + (S_ISDIR(st->st_mode) ? 1 : (uint64_t)st->st_nlink);
 
 	stage_counted(core);
@@ -336,7 +336,7 @@ void user_stage_bytes(struct core *core, uint32_t index, uint64_t before, uint64
 
 int user_take_waits(struct core *core, uid_t uid, uint32_t count, bool again)
 {
-	uint32_t index = index_of(core, uid);
+	uint32_t index = user_index(core, uid);
 	struct user_use *use = &core->users->use[index];
 
 	if (!again && !has_room(core->config.user.waits, use->waits, count) && !is_exempt(core)) {
@@ -349,12 +349,12 @@ int user_take_waits(struct core *core, uid_t uid, uint32_t count, bool again)
 
 void user_drop_waits(struct core *core, uid_t uid, uint32_t count)
 {
-	core->users->use[index_of(core, uid)].waits -= count;
+	core->users->use[user_index(core, uid)].waits -= count;
 }
 
 int user_may_take_handle(struct core *core, uid_t uid)
 {
-	const struct user_use *use = &core->users->use[index_of(core, uid)];
+	const struct user_use *use = &core->users->use[user_index(core, uid)];
 
 	if (!core->config.user.waits || use->handles < USER_HANDLES || is_exempt(core))
 		return 0;
@@ -364,7 +364,7 @@ int user_may_take_handle(struct core *core, uid_t uid)
 
 void user_count_handle(struct core *core, uid_t uid, bool opened)
 {
-	struct user_use *use = &core->users->use[index_of(core, uid)];
+	struct user_use *use = &core->users->use[user_index(core, uid)];
 
 	use->handles += opened ? 1 : -1U;
 }

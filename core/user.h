@@ -47,6 +47,8 @@ void users_resume(struct core *core);
 void users_resumed(struct core *core);
 void users_recount(struct core *core);
 
+uint32_t user_index(struct core *core, uid_t uid); /* what slot.user says; never 0 */
+
 /* --- objects --- */
 
 /* A name is about to be made for an inode of `uid`: 0 or -EDQUOT. The count follows, in the commit
