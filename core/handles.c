@@ -270,6 +270,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 				       : prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
 		state_abandon(&core->state);
+		if (!slot->lookups)
+			slot->user = 0; /* has not been counted */
 		slot_consider_free(core, slot);
 		return rc;
 	}

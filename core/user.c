@@ -177,8 +177,9 @@ void user_stage_born(struct core *core, struct slot *slot, uid_t uid)
 	stage_counted(core);
 	if (slot->user)
 		return;
-	stage_objects(core, user_index(core, uid), 1, 0);
-	STAGE(&core->state, slot->user, user_index(core, uid));
+	/* It is not alive before the commit. */
+	*(volatile uint16_t *)&slot->user = (uint16_t)user_index(core, uid);
+	stage_objects(core, slot->user, 1, 0);
 }
 
 void user_stage_name(struct core *core, const struct slot *slot)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAMPLES = 1 << 16 };
+enum { SAMPLES = 1 << 16, BURST = 40 };
 
 int become(uid_t uid)
 {
@@ -51,7 +51,8 @@ static int be_honest(void *context)
 	struct honest *h = context;
 
 	CHECK(become(HONEST_UID) == 0);
-	while (!h->end) {
+	/* In bursts, so that the worker is awake: else its waking up is what is measured. */
+	for (unsigned i = 0; !h->end; i++) {
 		uint64_t began = clock_ns(CLOCK_MONOTONIC);
 		int fd = open(h->path, O_RDWR | O_CLOEXEC);
 
@@ -59,9 +60,12 @@ static int be_honest(void *context)
 			h->errors++;
 		else
 			close(fd);
-		h->ns[h->count % SAMPLES] = (uint32_t)(clock_ns(CLOCK_MONOTONIC) - began);
-		h->count++;
-		usleep(200); /* it is not greedy itself */
+		if (i % BURST >= BURST / 4) {
+			h->ns[h->count % SAMPLES] = (uint32_t)(clock_ns(CLOCK_MONOTONIC) - began);
+			h->count++;
+		}
+		if (i % BURST == BURST - 1)
+			usleep(2000); /* it is not greedy itself */
 	}
 	return 0;
 }
@@ -155,19 +159,75 @@ void honest_compare(struct honest *h, const char *what, double times, void (*qui
 		fail_msg("%s: %.2f times, more than %.1f", what, ratio, times);
 }
 
+/* --- floods --- */
+
+static int be_greedy(void *context)
+{
+	struct flood *f = context;
+	int who = f->next++;
+
+	CHECK(become(HOSTILE_UID) == 0);
+	mkdir(sys_path(f->sys, "g%d", who), 0777);
+	for (long i = 0; !f->end; i++) {
+		while (!f->go && !f->end)
+			usleep(1000);
+		if (f->act(f, who, i) == 0)
+			f->done++;
+		else
+			f->refused++;
+	}
+	return 0;
+}
+
+static void quiet(void *context)
+{
+	((struct flood *)context)->go = 0;
+}
+
+static void loud(void *context)
+{
+	((struct flood *)context)->go = 1;
+}
+
+long flood_run(struct sys *sys, struct honest *honest, const char *what,
+	       int (*act)(struct flood *, int who, long count), int processes, double times)
+{
+	struct flood *f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			       -1, 0);
+	pid_t pids[16];
+	long done;
+
+	assert_ptr_not_equal(f, MAP_FAILED);
+	f->sys = sys;
+	f->act = act;
+	for (int i = 0; i < processes; i++)
+		pids[i] = sys_fork(sys, be_greedy, f);
+	honest_compare(honest, what, times, quiet, loud, f);
+	f->end = 1;
+	for (int i = 0; i < processes; i++)
+		assert_int_equal(sys_wait(sys, pids[i]), 0);
+	done = f->done;
+	sys_say("%s: %ld done, %ld refused; the worker has %lld KiB and %d descriptors", what, done,
+		(long)f->refused, worker_memory(sys) >> 10, sys_count_fds(sys_worker(sys)));
+	munmap(f, sizeof *f);
+	return done;
+}
+
 /* --- the daemon --- */
 
 long long worker_memory(struct sys *sys)
 {
+	long long kilobytes = -1, sum = 0;
 	char path[64], line[200];
-	long long kilobytes = -1;
 	FILE *file;
 
 	snprintf(path, sizeof path, "/proc/%d/status", sys_worker(sys));
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof line, file))
-		sscanf(line, "RssAnon: %lld", &kilobytes);
+		if (sscanf(line, "RssAnon: %lld", &kilobytes) == 1 ||
+		    sscanf(line, "RssShmem: %lld", &kilobytes) == 1)
+			sum += kilobytes;
 	if (file)
 		fclose(file);
-	return kilobytes * 1024;
+	return sum * 1024;
 }

@@ -25,7 +25,24 @@ void honest_end(struct honest *honest); /* it must have had no error */
 void honest_compare(struct honest *honest, const char *what, double times, void (*quiet)(void *),
 		    void (*loud)(void *), void *context);
 
+/* --- processes of HOSTILE_UID that do one thing over and over --- */
+struct flood {
+	struct sys *sys;
+	int (*act)(struct flood *, int who, long count); /* 0, or -1: it was refused */
+	_Atomic int go, end, next;
+	_Atomic long done, refused;
+};
+
+/* With two processors and two who are never quiet, one of them is always in front of the kernel's
+ * queue, and the worker shares its processor: what is asserted of that is service, not speed. */
+#define HAMMERED 15.0
+
+/* So many of them (they start in the mount, in a directory of theirs, "gWHO"), the honest client
+ * compared with and without them. Returns how often they had what they wanted. */
+long flood_run(struct sys *sys, struct honest *honest, const char *what,
+	       int (*act)(struct flood *, int who, long count), int processes, double times);
+
 /* --- the daemon --- */
-long long worker_memory(struct sys *sys); /* bytes of its own, resident */
+long long worker_memory(struct sys *sys); /* resident bytes of its own and of the state area */
 
 #endif

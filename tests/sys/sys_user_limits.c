@@ -157,7 +157,7 @@ static int wait_for_much(void *context)
 	CHECK(wait_many(fds, 60, 0, NO_DEADLINE, &out) == -EDQUOT);
 	for (int i = 0; i < 20; i++) {
 		struct pollfd one = {.fd = fds[i], .events = POLLIN};
-		CHECK(poll(&one, 1, 0) == 0);
+		CHECK(poll(&one, 1, 1) == 0);
 	}
 	struct pollfd one = {.fd = fds[40], .events = POLLIN};
 	CHECK(poll(&one, 1, 10) == 1 && (one.revents & POLLERR));
