@@ -37,8 +37,8 @@ void account_join(struct core *core, struct slot *slot, uint64_t parent, const s
 bool account_is_memory(const struct slot *slot); /* its size is charged, if anybody is */
 bool account_counts(const struct slot *slot);    /* ... to a directory's limit */
 bool account_charges(const struct slot *slot);   /* ... or to a user */
-/* It is about to be `size` bytes long, or to shrink: 0, -ENOSPC, or -EDQUOT. On success account_end() must
- * follow, when its size is what it is. */
+/* It is about to be `size` bytes long, or to shrink: 0, -ENOSPC, or -EDQUOT. On success
+ * account_end() must follow, when its size is what it is. */
 int account_begin(struct core *core, struct slot *slot, uint64_t size);
 void account_end(struct core *core, struct slot *slot);
 /* The largest size it can have now, at most `wanted`. */

@@ -106,9 +106,8 @@ static int configure_memory(struct core *core, struct slot *slot, const struct c
 
 	if (setup->set_size)
 		rc = account_begin(core, slot, setup->size);
-	*why = rc == -EDQUOT
-		   ? "the limit of its owner would be exceeded (user_size= of the mount)"
-		   : "the limit of the directory, or of one above it, would be exceeded";
+	*why = rc == -EDQUOT ? "the limit of its owner would be exceeded (user_size= of the mount)"
+			     : "the limit of the directory, or of one above it, would be exceeded";
 	if (rc == 0 && setup->set_size)
 		rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
 	account_end(core, slot);

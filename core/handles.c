@@ -105,13 +105,14 @@ static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 	core->handles++;
 }
 
-static void fill_opened(struct core *core, const struct slot *slot, int flags, struct core_opened *opened)
+static void fill_opened(struct core *core, const struct slot *slot, int flags,
+			struct core_opened *opened)
 {
 	opened->keep_cache = !(slot->flags & SLOT_BOUND);
 	/* Without a backing id every write comes to us, and only cached files can be mapped. */
-	opened->direct = opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
-			 ((slot->flags & SLOT_SETID) || account_counts(slot) ||
-			  user_is_over(core, slot));
+	opened->direct =
+	    opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
+	    ((slot->flags & SLOT_SETID) || account_counts(slot) || user_is_over(core, slot));
 	opened->handle = 0;
 }
 

@@ -307,8 +307,7 @@ int user_may_grow(struct core *core, const struct slot *slot, uint64_t bytes)
 {
 	const struct state_user *user = user_at(core, slot->user);
 
-	if (has_room(core->config.user.bytes, user->bytes, bytes) || !slot->user ||
-	    is_exempt(core))
+	if (has_room(core->config.user.bytes, user->bytes, bytes) || !slot->user || is_exempt(core))
 		return 0;
 	complain(core, user->uid, "bytes (user_size=)");
 	return -EDQUOT;

@@ -89,8 +89,8 @@ void users_recount(struct core *core)
 	forget_counts(core);
 	rc = walk_directory(walk_open(core->tree.base_fd, "tree"), count_entry, &recount);
 	if (rc == 0)
-		rc = walk_directory(walk_open(core->tree.base_fd, "orphans"), count_entry,
-				    &recount);
+		rc =
+		    walk_directory(walk_open(core->tree.base_fd, "orphans"), count_entry, &recount);
 	map_finish(&recount.links);
 	if (rc < 0)
 		log_warn("not all objects could be counted for their owners: %s", strerror(-rc));

@@ -123,8 +123,8 @@ static int64_t attribute_bytes(struct core *core, int fd, const char *but)
 	return sum;
 }
 
-/* They are the kernel's memory: who has many has fewer objects. With this one set to `size`. A crash
- * before it is set leaves too much charged until the next change. */
+/* They are the kernel's memory: who has many has fewer objects. With this one set to `size`. A
+ * crash before it is set leaves too much charged until the next change. */
 static int charge_attribute(struct core *core, struct slot *slot, int fd, const char *name,
 			    size_t size)
 {

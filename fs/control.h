@@ -21,7 +21,7 @@ struct control_config {
 	struct core *core;
 	int listen_fd; /* borrowed, non-blocking, listening */
 	uint32_t device_major,
-	    device_minor; /* st_dev of our mount: fds of other file systems are refused */
+	    device_minor;          /* st_dev of our mount: fds of other file systems are refused */
 	uint32_t user_connections; /* of one user, root apart; 0: no limit */
 	/* Returns a malloc'd JSON text for STATUS (also the xattr user.mapping.status). */
 	char *(*status)(void *context, uid_t uid);

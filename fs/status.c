@@ -52,12 +52,11 @@ static void add_users(json_t *json, const struct worker *worker, uid_t uid)
 	json_object_set_new(json, "users", list);
 	json_object_set_new(json, "users_omitted",
 			    json_integer(count > USERS_TOLD ? count - USERS_TOLD : 0));
-	json_object_set_new(json, "user_limits",
-			    json_pack("{s:I s:I s:I s:I}", "objects",
-				      (json_int_t)h->config.user_objects, "bytes",
-				      (json_int_t)h->config.user_size, "waits",
-				      (json_int_t)h->config.user_waits, "connections",
-				      (json_int_t)h->config.user_connections));
+	json_object_set_new(
+	    json, "user_limits",
+	    json_pack("{s:I s:I s:I s:I}", "objects", (json_int_t)h->config.user_objects, "bytes",
+		      (json_int_t)h->config.user_size, "waits", (json_int_t)h->config.user_waits,
+		      "connections", (json_int_t)h->config.user_connections));
 }
 
 char *status_text(void *context, uid_t uid)

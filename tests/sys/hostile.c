@@ -72,8 +72,8 @@ static int be_honest(void *context)
 
 struct honest *honest_start(struct sys *sys)
 {
-	struct honest *h = mmap(NULL, sizeof *h, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				-1, 0);
+	struct honest *h =
+	    mmap(NULL, sizeof *h, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int fd;
 
 	assert_ptr_not_equal(h, MAP_FAILED);
@@ -192,8 +192,8 @@ static void loud(void *context)
 long flood_run(struct sys *sys, struct honest *honest, const char *what,
 	       int (*act)(struct flood *, int who, long count), int processes, double times)
 {
-	struct flood *f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			       -1, 0);
+	struct flood *f =
+	    mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pids[16];
 	long done;
 

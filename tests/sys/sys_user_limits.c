@@ -244,8 +244,7 @@ static void told(void **state)
 	sys_mount(sys, "size=64m,user_objects=77");
 	assert_int_equal(sys_wait(sys, sys_fork(sys, make_some, sys)), 0);
 	assert_int_equal(mkdir(sys_path(sys, "roots"), 0700), 0);
-	assert_int_equal(
-	    sys_shell(sys, "%s/mapctl --mount %s status", TEST_BIN_DIR, sys->mnt), 0);
+	assert_int_equal(sys_shell(sys, "%s/mapctl --mount %s status", TEST_BIN_DIR, sys->mnt), 0);
 	assert_non_null(strstr(sys->output, "objects 77"));
 	assert_non_null(strstr(sys->output, "1000"));
 	assert_int_equal(sys_shell(sys,
@@ -257,9 +256,12 @@ static void told(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    SYS_TEST_PASSTHROUGH(objects),	 SYS_TEST_BOTH_MODES(bytes),
-    SYS_TEST_PASSTHROUGH(waits),	 SYS_TEST_PASSTHROUGH(connections),
-    SYS_TEST_PASSTHROUGH(root_of_a_namespace), SYS_TEST_PASSTHROUGH(told),
+    SYS_TEST_PASSTHROUGH(objects),
+    SYS_TEST_BOTH_MODES(bytes),
+    SYS_TEST_PASSTHROUGH(waits),
+    SYS_TEST_PASSTHROUGH(connections),
+    SYS_TEST_PASSTHROUGH(root_of_a_namespace),
+    SYS_TEST_PASSTHROUGH(told),
 };
 
 int main(void)

@@ -28,8 +28,8 @@ const char *users_miscounted(struct fixture *f)
 		}
 	if (count == found)
 		return NULL;
-	snprintf(text, sizeof text, "%u users were counted, %u are there; the first has %llu", count,
-		 found, (unsigned long long)(count ? before[0].objects : 0));
+	snprintf(text, sizeof text, "%u users were counted, %u are there; the first has %llu",
+		 count, found, (unsigned long long)(count ? before[0].objects : 0));
 	return text;
 }
 

@@ -28,8 +28,8 @@ static void assert_use(struct fixture *f, uid_t uid, uint64_t objects, uint64_t 
 	assert_int_equal(use_of(f, uid).bytes, bytes);
 }
 
-static int make_as(struct fixture *f, const struct core_caller *caller, const char *name, mode_t mode,
-		   uint64_t *node)
+static int make_as(struct fixture *f, const struct core_caller *caller, const char *name,
+		   mode_t mode, uint64_t *node)
 {
 	struct core_entry entry = {0};
 	int rc;
@@ -171,10 +171,11 @@ static void over_a_limit(void **state)
 	assert_int_equal(make_as(f, &alice, "c", S_IFLNK, &node), 0);
 	assert_int_equal(make_as(f, &alice, "d", S_IFREG, &node), -EDQUOT);
 	begin_as(f, ALICE);
-	assert_int_equal(core_create_file(f->core, ROOT, "d", 0644, O_RDWR, &alice, &entry, &opened),
-			 -EDQUOT);
+	assert_int_equal(
+	    core_create_file(f->core, ROOT, "d", 0644, O_RDWR, &alice, &entry, &opened), -EDQUOT);
 	begin_as(f, ALICE);
-	assert_int_equal(core_tmpfile(f->core, ROOT, 0644, O_RDWR, &alice, &entry, &opened), -EDQUOT);
+	assert_int_equal(core_tmpfile(f->core, ROOT, 0644, O_RDWR, &alice, &entry, &opened),
+			 -EDQUOT);
 	begin_as(f, ALICE);
 	assert_int_equal(core_link(f->core, a, ROOT, "d", &entry), -EDQUOT);
 	assert_int_equal(make_as(f, &root_caller, "r", S_IFREG, &node), 0);
@@ -235,9 +236,11 @@ static void attributes_are_objects(void **state)
 	assert_int_equal(core_setxattr(f->core, node, "user.x", value, 40 << 10, 0, &alice), 0);
 	assert_use(f, ALICE, 41, 0);
 	begin_as(f, ALICE);
-	assert_int_equal(core_setxattr(f->core, node, "user.y", value, 20 << 10, 0, &alice), -EDQUOT);
+	assert_int_equal(core_setxattr(f->core, node, "user.y", value, 20 << 10, 0, &alice),
+			 -EDQUOT);
 	begin_as(f, ALICE);
-	assert_int_equal(core_setxattr(f->core, node, "user.y", value, 30 << 10, 0, &alice), -ENOSPC);
+	assert_int_equal(core_setxattr(f->core, node, "user.y", value, 30 << 10, 0, &alice),
+			 -ENOSPC);
 	begin_as(f, ALICE);
 	assert_int_equal(core_setxattr(f->core, node, "user.x", value, 10 << 10, 0, &alice), 0);
 	assert_use(f, ALICE, 11, 0);
