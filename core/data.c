@@ -67,7 +67,8 @@ static int charge_range(struct core *core, struct slot *slot, int mode, uint64_t
 		return account_begin(core, slot, end);
 	if ((mode & FALLOC_FL_PUNCH_HOLE) || end <= slot->charged || !account_charges(slot))
 		return 0;
-	return account_counts(slot) || user_is_limited(core, slot) ? -EOPNOTSUPP : 0;
+	/* A user's has to fit, as everything else that is not seen before it is done. */
+	return account_counts(slot) ? -EOPNOTSUPP : user_may_grow(core, slot, end - slot->charged);
 }
 
 static int allocate(struct core *core, struct slot *slot, int fd, int mode, off_t offset,

@@ -291,11 +291,6 @@ int user_stage_extra(struct core *core, struct slot *slot, uint64_t bytes)
 
 /* --- bytes --- */
 
-bool user_is_limited(struct core *core, const struct slot *slot)
-{
-	return slot->user && core->config.user.bytes && !is_exempt(core);
-}
-
 bool user_is_over(struct core *core, const struct slot *slot)
 {
 	return core->config.user.bytes && slot->user &&

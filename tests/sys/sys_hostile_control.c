@@ -195,7 +195,7 @@ static void held_connections(void **state)
 	pid_t pid = sys_fork(sys, hold_connections, sys);
 
 	WAIT_UNTIL(60, access(sys_path(sys, "ready"), F_OK) == 0);
-	for (int try = 0; try < 3; try++) {
+	for (int try = 0; try < 20; try++) { /* the machine has other things to do, too */
 		after = honest_median(honest, 300);
 		if (after <= 2 * before)
 			break;
@@ -344,7 +344,7 @@ static void hanging_files(void **state)
 	WAIT_UNTIL(10, h->mounted);
 	client = sys_fork(sys, pass_hanging, h);
 	WAIT_UNTIL(30, h->sent);
-	for (int try = 0; try < 3; try++) {
+	for (int try = 0; try < 20; try++) { /* the machine has other things to do, too */
 		after = honest_median(honest, 300);
 		if (after <= 2 * before)
 			break;

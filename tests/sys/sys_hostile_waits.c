@@ -61,7 +61,7 @@ static void many_waits(void **state)
 	before = honest_median(honest, 300);
 	pid = sys_fork(sys, wait_for_all, sys);
 	WAIT_UNTIL(60, access(sys_path(sys, "ready"), F_OK) == 0);
-	for (int try = 0; try < 3; try++) {
+	for (int try = 0; try < 20; try++) { /* the machine has other things to do, too */
 		after = honest_median(honest, 300);
 		if (after <= 2 * before)
 			break;
