@@ -83,7 +83,7 @@ int user_stage_extra(struct core *core, struct slot *slot, uint64_t bytes);
 
 /* What an inode that no slot answers for is charged for. probe: as its record says. */
 uint64_t user_census_bytes(const struct slot *probe, const struct stat *st);
-bool user_is_over(struct core *core, const struct slot *slot);    /* has no byte left */
+bool user_is_over(struct core *core, const struct slot *slot); /* has no byte left */
 /* May so many more be charged to its owner? 0 or -EDQUOT. */
 int user_may_grow(struct core *core, const struct slot *slot, uint64_t bytes);
 /* How many more, at most `wanted`. */
