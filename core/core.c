@@ -3,6 +3,7 @@
 #include "core/job.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -151,6 +152,8 @@ static int first_start(struct core *core)
 		rc = tree_orphan_sweep(&core->tree, NULL, NULL);
 	if (rc == 0)
 		rc = store_census(core);
+	if (rc == 0 && core->persistent)
+		users_recount(core);
 	if (rc == 0)
 		state_set_ready(&core->state);
 	return rc;
@@ -159,6 +162,7 @@ static int first_start(struct core *core)
 static int later_start(struct core *core)
 {
 	state_save_in_hand(&core->state);
+	users_resume(core);
 	recover_attach(core);
 	binding_recover(core);
 	wait_gather(core);
@@ -202,6 +206,8 @@ int core_create(const struct core_config *config, struct core **out)
 	if (rc == 0)
 		rc = accounts_open(core);
 	if (rc == 0)
+		rc = users_open(core);
+	if (rc == 0)
 		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
 	core->tree.relieve = relieve;
 	limit_kept(core);
@@ -232,6 +238,7 @@ void core_destroy(struct core *core)
 		tree_close(&core->tree);
 	binding_finish(core);
 	accounts_finish(core);
+	users_finish(core);
 	map_finish(&core->by_ino);
 	map_finish(&core->by_watch);
 	map_finish(&core->flushes);
@@ -285,6 +292,7 @@ static void begin_record(struct core *core, uint64_t unique)
 	CRASH_POINT("record: emptied");
 	record->unique = unique;
 	record->before = 0;
+	core->state.header->counting = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	record->phase = RECORD_STARTED;
 	atomic_signal_fence(memory_order_seq_cst);
@@ -297,6 +305,7 @@ void core_request(struct core *core, uint64_t unique, bool resent)
 	struct request_record *record = resent ? state_saved(&core->state, unique) : NULL;
 
 	core->forget_index = 0;
+	core->users->going.user = 0;
 	core->resent = resent;
 	core->resent_done = record && record->phase == RECORD_DONE;
 	core->resent_started = record && !core->resent_done;

@@ -63,12 +63,19 @@ struct core_bound_fd {
 	int fd;
 };
 
+/* What one user can have, root apart; 0: as much as there is. */
+struct core_user_limits {
+	uint64_t objects, bytes;
+	uint32_t waits; /* blocked ones, an object each, and polls */
+};
+
 struct core_config {
 	int tree_fd;           /* backing area, borrowed for core's life */
 	int notify_fd;         /* inotify instance, borrowed, or -1 */
 	int state_fd;          /* memfd, borrowed */
 	uint64_t state_offset; /* where core's state begins in it */
 	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */
+	struct core_user_limits user;
 	enum core_lifetime lifetime; /* default of new objects */
 	bool store;                  /* the tree is there again after the next mount */
 	bool rootless; /* cannot change owners, open by handle or use trusted.* xattrs */
@@ -235,6 +242,15 @@ struct core_failing {
 	char file[256];                  /* bound: the file's path, as far as it fits */
 };
 size_t core_failing(struct core *core, struct core_failing *out, size_t max);
+
+/* What there is of a user, against the limits. */
+struct core_user {
+	uid_t uid; /* (uid_t)-1: of all that were too many for the table */
+	uint64_t objects, bytes;
+	uint32_t waits, handles; /* of objects to wait on */
+};
+/* Fills in `room` of them at most, of `all` or of one; returns how many there are. */
+uint32_t core_users(struct core *core, struct core_user *out, uint32_t room, bool all, uid_t uid);
 
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);

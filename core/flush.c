@@ -227,6 +227,12 @@ static uint32_t flags_after(struct core *core, struct slot *slot, int result, bo
 	return under_way(core, slot) ? flags : flags & ~(uint32_t)SLOT_FLUSH_DUE;
 }
 
+/* Round in its last quarter: it is said every SAY_EVERY, and a pause does not get shorter. */
+static unsigned next_count(unsigned tries)
+{
+	return tries < UINT8_MAX ? tries + 1 : UINT8_MAX + 1 - SAY_EVERY;
+}
+
 /* Keeps what came of it. by_us: no caller saw the error. */
 static void keep_result(struct core *core, struct slot *slot, int result, bool by_us)
 {
@@ -240,11 +246,12 @@ static void keep_result(struct core *core, struct slot *slot, int result, bool b
 	STAGE(&core->state, slot->flags, flags_after(core, slot, result, by_us));
 	STAGE(&core->state, slot->flush_error, (uint32_t)-result);
 	STAGE(&core->state, slot->flushed_at, now);
-	STAGE(&core->state, slot->flush_failures, slot->flush_failures + (result < 0));
+	STAGE(&core->state, slot->flush_failures,
+	      slot->flush_failures + (result < 0 && slot->flush_failures < UINT16_MAX));
 	if (result == 0)
 		STAGE(&core->state, slot->flush_tries, 0);
-	else if (tries < UINT16_MAX && (by_us || !tries)) /* an fsync makes no pause longer */
-		STAGE(&core->state, slot->flush_tries, tries + 1);
+	else if (by_us || !tries) /* an fsync makes no pause longer */
+		STAGE(&core->state, slot->flush_tries, next_count(tries));
 	if (result == 0 || !tries)
 		STAGE(&core->state, slot->failing_since, result < 0 ? now / 1000000000ULL : 0);
 	STAGE(&core->state, h->flushes, h->flushes + 1);

@@ -3,6 +3,7 @@
 #include "core/crash.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -110,12 +111,14 @@ static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 	core->handles++;
 }
 
-static void fill_opened(const struct slot *slot, int flags, struct core_opened *opened)
+static void fill_opened(struct core *core, const struct slot *slot, int flags,
+			struct core_opened *opened)
 {
 	opened->keep_cache = !(slot->flags & SLOT_BOUND);
 	/* Without a backing id every write comes to us, and only cached files can be mapped. */
-	opened->direct = opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
-			 ((slot->flags & SLOT_SETID) || account_counts(slot));
+	opened->direct =
+	    opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
+	    ((slot->flags & SLOT_SETID) || account_counts(slot) || user_is_over(core, slot));
 	opened->handle = 0;
 }
 
@@ -166,9 +169,11 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 	}
 	if ((slot->flags & SLOT_BOUND) && HANDLE_FLAGS_WRITE(flags))
 		lastview_in_use(core, slot);
+	if (id && HANDLE_FLAGS_WRITE(flags) && account_is_memory(slot))
+		slot->flags |= SLOT_UNSEEN;
 	stage_handle(core, slot, false);
 	opened->backing_id = (uint32_t)id;
-	fill_opened(slot, flags, opened);
+	fill_opened(core, slot, flags, opened);
 	return 0;
 }
 
@@ -182,7 +187,7 @@ static void replay_opened(struct core *core, const struct slot *slot, int flags,
 		*opened = (struct core_opened){.direct = true};
 	} else {
 		opened->backing_id = slot->backing_id;
-		fill_opened(slot, flags, opened);
+		fill_opened(core, slot, flags, opened);
 	}
 }
 
@@ -224,6 +229,8 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 	core->handles--;
 	if (handle)
 		wait_released(core, slot, handle);
+	if ((slot->flags & SLOT_UNSEEN) && !slot->handles)
+		user_look_later(core, slot);
 	if (lastview_seen(core, slot))
 		lastview_handle_closed(core, slot);
 	slot_consider_free(core, slot);
@@ -283,6 +290,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 				       : prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
 		state_abandon(&core->state);
+		if (!slot->lookups)
+			slot->user = 0; /* has not been counted */
 		slot_consider_free(core, slot);
 		return rc;
 	}
@@ -301,19 +310,24 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 	struct stat st;
 	int rc;
 
+	fresh |= core->resent_started;
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
 		rc = slot_acquire(core, dirfd, parent, name, &st, fresh, &slot);
 	if (rc < 0) {
 		close(fd);
+		if (fresh)
+			user_count_unknown(core, caller->uid);
 		return rc;
 	}
-	if (fresh || core->resent_started)
-		slot_born(core, slot, parent, caller);
+	if (fresh)
+		slot_born(core, slot, parent, &st, caller);
 	rc = open_created(core, slot, &st, flags, fd, out, opened);
+	if (rc < 0 && fresh)
+		user_count_unknown(core, st.st_uid);
 	if (rc < 0)
 		return rc;
-	if (fresh || core->resent_started)
+	if (fresh)
 		EVENT(core, .kind = CORE_EVENT_CREATED, .node = out->node, .at = {parent, name},
 		      .st = &st);
 	event_opened(core, &(struct core_event){.kind = CORE_EVENT_OPENED,
@@ -337,6 +351,9 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
 	fd = create_inode(core, dirfd, parent, name, mode, flags, caller, &fresh);
 	if (fd < 0)
 		return fd;
@@ -359,6 +376,9 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
 	fd = WITH_ROOM(&core->tree, sys->openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
 	if (fd < 0)
 		return fd;
@@ -377,7 +397,7 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 		return rc;
 	}
 	slot->flags |= SLOT_ORPHAN | (HANDLE_FLAGS_WRITE_ONLY(flags) ? (uint32_t)SLOT_UNBORN : 0U);
-	slot_born(core, slot, parent, caller);
+	slot_born(core, slot, parent, &st, caller);
 	st.st_nlink = 1;
 	rc = open_created(core, slot, &st, flags, fd, out, opened);
 	if (rc == 0 && !(slot->flags & SLOT_UNBORN))

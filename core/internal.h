@@ -35,6 +35,7 @@ struct core {
 	struct waits *waits;       /* wait.c */
 	struct members *members;   /* job_members.c */
 	struct accounts *accounts; /* account.c */
+	struct users *users;       /* user.c */
 	struct map due;            /* flush.c: slot index -> flushes of ours under way; 0: owed */
 	bool due_missed;           /* ... some that are owed are not in it */
 	struct timer retry_timer;
@@ -102,8 +103,8 @@ int core_finish(struct core *core, int error);
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
 		 const struct stat *st, bool fresh, struct slot **out);
 /* A slot of an inode that was just made, before its first commit: lifetime by its directory's or
- * the mount's default, creator. */
-void slot_born(struct core *core, struct slot *slot, uint64_t parent,
+ * the mount's default, creator; counted for its owner. */
+void slot_born(struct core *core, struct slot *slot, uint64_t parent, const struct stat *st,
 	       const struct core_caller *caller);
 struct slot *slot_get(struct core *core, uint64_t node);   /* NULL: stale, or ended */
 struct slot *slot_known(struct core *core, uint64_t node); /* NULL: stale */

@@ -1,6 +1,7 @@
 /* Names come into being and are looked up. Creation in the tree is the same call as in the mount;
  * the kernel holds the directory's lock meanwhile and has checked rights and absence. */
 #include "core/account.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -62,10 +63,12 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	rc = slot_acquire(core, dirfd, parent, name, &st, creator, &slot);
+	if (rc < 0 && creator)
+		user_count_unknown(core, st.st_uid);
 	if (rc < 0)
 		return rc;
 	if (creator) {
-		slot_born(core, slot, parent, creator);
+		slot_born(core, slot, parent, &st, creator);
 		hidden_made(core, slot, name);
 	}
 	core_stage_done(core, 0, state_node(&core->state, slot));
@@ -152,6 +155,9 @@ static int create(struct core *core, uint64_t parent, const char *name,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
 	/* The kernel asked because the name was absent: it is there now because we made it. */
 	rc = make(core, dirfd, parent, name, caller, creation);
 	if (rc < 0 && !(rc == -EEXIST && core->resent_started))
@@ -267,11 +273,17 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (dirfd < 0 || fd < 0)
 		return dirfd < 0 ? dirfd : fd;
+	rc = user_may_create(core, st.st_uid);
+	if (rc < 0)
+		return rc;
 	durable_changed(core, parent);
 	if (linkat(AT_FDCWD, tree_fd_path(fd).text, dirfd, name, AT_SYMLINK_FOLLOW) < 0 &&
 	    !(errno == EEXIST && core->resent_started))
 		return -errno;
+	user_stage_name(core, slot);
 	rc = enter(core, dirfd, parent, name, NULL, out);
+	if (rc < 0)
+		state_commit(&core->state); /* the name is there */
 	if (rc == 0)
 		EVENT(core, .kind = CORE_EVENT_LINKED, .node = out->node, .at = {parent, name});
 	return rc;

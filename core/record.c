@@ -25,15 +25,16 @@ struct record {
 	uint8_t type, inherit;
 	uint16_t limit_flags; /* of struct account */
 	uint32_t creator_uid, creator_pid;
-	uint32_t reserved;
+	uint32_t extra; /* of struct slot */
 	uint64_t limit; /* directories: of the tree below; 0: none of its own */
 	union {
 		struct {
 			uint64_t binding;
 			uint64_t size;
 			uint64_t flushed_at;
-			uint16_t flush_error, flush_tries;
-			uint32_t flush_failures;
+			uint8_t flush_error, flush_tries;
+			uint16_t flush_failures;
+			uint32_t failing_since;
 		};
 		struct wait_state wait;
 	};
@@ -74,11 +75,12 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->flags |= record.flags & RECORD_FLAGS & ~(uint32_t)SLOT_HIDDEN;
 	slot->type = record.type < OBJECT_TYPES ? record.type : OBJECT_MAPPING;
 	slot->inherit = record.inherit;
+	slot->extra = (uint8_t)record.extra;
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
 	if (!slot_is_waitable(slot))
-		slot->flush_tries = 0; /* what was owed then is not owed by us */
+		slot->flush_tries = slot->failing_since = 0; /* owed then, not by us */
 	else if (wait_type_of(slot)->unpack)
 		wait_type_of(slot)->unpack(&slot->wait);
 }
@@ -110,6 +112,7 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	    .flags = slot->flags & RECORD_FLAGS,
 	    .type = slot->type,
 	    .inherit = slot->inherit,
+	    .extra = slot->extra,
 	    .creator_uid = slot->creator_uid,
 	    .creator_pid = slot->creator_pid,
 	    .wait = slot->wait,

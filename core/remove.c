@@ -1,6 +1,7 @@
 /* Names go: unlink, rmdir, and rename, which may replace one. An inode that loses its last name
  * while the kernel knows it moves to the orphans, where it stays until FORGET. */
 #include "core/account.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -54,6 +55,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		stage_orphan(core, slot);
 	} else {
 		account_note_unknown(core, slot, parent, dirfd, name, &st);
+		user_note_name(core, slot, dirfd, name, &st);
 		if (unlinkat(dirfd, name, 0) < 0)
 			return -errno;
 	}
@@ -91,9 +93,12 @@ static int retire_directory(struct core *core, int dirfd, const char *name, cons
 	if (rc < 0)
 		return rc;
 	if (!slot) {
+		user_note_name(core, NULL, dirfd, name, st);
 		rc = neg_errno(unlinkat(dirfd, name, AT_REMOVEDIR));
-		if (rc == 0)
+		if (rc == 0) {
 			account_directory_gone(core, st->st_ino);
+			user_stage_gone(core);
+		}
 		return rc;
 	}
 	rc = tree_orphan_move(&core->tree, state_node(&core->state, slot), dirfd, name);
@@ -138,8 +143,10 @@ static int save_target(struct core *core, int dirfd, const char *name, const str
 	if (S_ISDIR(source->st_mode))
 		return -ENOTDIR;
 	slot = slot_by_ino(core, st.st_ino);
-	if (!loses_last_name(core, slot, &st))
+	if (!loses_last_name(core, slot, &st)) {
+		user_note_name(core, slot, dirfd, name, &st);
 		return 0;
+	}
 	rc = tree_orphan_link(&core->tree, state_node(&core->state, slot), dirfd, name);
 	if (rc == 0)
 		stage_orphan(core, slot);
@@ -228,6 +235,7 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		return rc;
 	}
 	hidden_renamed(core, to, new_name);
+	user_stage_gone(core);
 	core_finish(core, 0);
 	event_renamed(core, &told);
 	return 0;

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #define STATE_MAGIC   0x6574617473666d31ULL
-#define STATE_VERSION 3
+#define STATE_VERSION 4
 
 static size_t slots_offset(void)
 {
@@ -34,6 +34,11 @@ static size_t accounts_offset(void)
 static size_t members_offset(void)
 {
 	return accounts_offset() + STATE_ACCOUNTS * sizeof(struct account);
+}
+
+static size_t users_offset(void)
+{
+	return members_offset() + STATE_MEMBERS * sizeof(struct job_member);
 }
 
 static void apply_log(struct state_header *h)
@@ -61,7 +66,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	void *base;
 
 	*state = (struct state){0};
-	state->mapped = members_offset() + STATE_MEMBERS * sizeof(struct job_member);
+	state->mapped = users_offset() + STATE_USERS * sizeof(struct state_user);
 	if (fstat(memfd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size < offset + state->mapped &&
@@ -77,6 +82,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->handles = (void *)((char *)base + handles_offset());
 	state->accounts = (void *)((char *)base + accounts_offset());
 	state->members = (void *)((char *)base + members_offset());
+	state->users = (void *)((char *)base + users_offset());
 	state->fresh = state->header->magic != STATE_MAGIC;
 	if (!state->fresh) {
 		if (state->header->version != STATE_VERSION)
@@ -89,6 +95,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->header->next_binding = 1;
 	state->header->handles_high = state->header->members_high = 1; /* 0 is none */
 	state->header->accounts_high = 1;
+	state->header->users_high = 2; /* 1: all whom the table has no room for */
 	return 0;
 }
 

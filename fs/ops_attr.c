@@ -127,7 +127,7 @@ static void get_views(fuse_req_t req, fuse_ino_t node, size_t size)
 
 static void get_status(fuse_req_t req, size_t size)
 {
-	char *text = status_text(worker_of(req));
+	char *text = status_text(worker_of(req), fuse_req_ctx(req)->uid);
 
 	reply_attribute(req, text, text ? (int)strlen(text) : -ENOMEM, size);
 	free(text);

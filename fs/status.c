@@ -1,5 +1,6 @@
 #include "core/proc.h"
 #include "core/util.h"
+#include "fs/control.h"
 #include "fs/worker.h"
 
 #include <dirent.h>
@@ -73,7 +74,39 @@ static json_t *troubles_json(const struct core_usage *u)
 	return list;
 }
 
-char *status_text(void *context)
+enum { USERS_TOLD = 256 };
+
+static json_t *user_json(const struct core_user *user, uint32_t connections)
+{
+	return json_pack("{s:I s:I s:I s:I s:I s:I}", "uid",
+			 user->uid == (uid_t)-1 ? (json_int_t)-1 : (json_int_t)user->uid, "objects",
+			 (json_int_t)user->objects, "bytes", (json_int_t)user->bytes, "waits",
+			 (json_int_t)user->waits, "wait_handles", (json_int_t)user->handles,
+			 "connections", (json_int_t)connections);
+}
+
+/* Each user's use, against the limits of each. */
+static void add_users(json_t *json, const struct worker *worker, uid_t uid)
+{
+	static struct core_user users[USERS_TOLD]; /* large, and there is one thread */
+	const struct handover *h = worker->handover;
+	uint32_t count = core_users(worker->core, users, USERS_TOLD, uid == 0, uid);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count && i < USERS_TOLD; i++)
+		json_array_append_new(
+		    list, user_json(&users[i], control_connections(worker->control, users[i].uid)));
+	json_object_set_new(json, "users", list);
+	json_object_set_new(json, "users_omitted",
+			    json_integer(count > USERS_TOLD ? count - USERS_TOLD : 0));
+	json_object_set_new(
+	    json, "user_limits",
+	    json_pack("{s:I s:I s:I s:I}", "objects", (json_int_t)h->config.user_objects, "bytes",
+		      (json_int_t)h->config.user_size, "waits", (json_int_t)h->config.user_waits,
+		      "connections", (json_int_t)h->config.user_connections));
+}
+
+char *status_text(void *context, uid_t uid)
 {
 	struct worker *worker = context;
 	const struct handover *h = worker->handover;
@@ -96,11 +129,13 @@ char *status_text(void *context)
 	    (json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
 	    "bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
 	    open_descriptors());
-	if (json)
+	if (json) {
 		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
-	json_object_set_new(json, "event_overflows", json_integer((json_int_t)u.overflows));
-	json_object_set_new(json, "troubles", troubles_json(&u));
-	json_object_set_new(json, "failing", failing_json(worker->core));
+		json_object_set_new(json, "event_overflows", json_integer((json_int_t)u.overflows));
+		json_object_set_new(json, "troubles", troubles_json(&u));
+		json_object_set_new(json, "failing", failing_json(worker->core));
+		add_users(json, worker, uid);
+	}
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	return text;

@@ -115,6 +115,10 @@ static void fill_handover(struct supervisor *s)
 	h->config.flags = handover_flags(s);
 	h->config.poll_usec = o->poll_usec;
 	h->config.limit = o->size;
+	h->config.user_objects = (uint64_t)o->user_objects;
+	h->config.user_size = (uint64_t)o->user_size;
+	h->config.user_waits = (uint32_t)o->user_waits;
+	h->config.user_connections = (uint32_t)o->user_connections;
 	h->config.root_mode = (uint32_t)o->root_mode;
 	h->config.root_uid = (uint32_t)o->uid;
 	h->config.root_gid = (uint32_t)o->gid;

@@ -256,6 +256,8 @@ int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, st
 	rc = t->session ? fuse_session_custom_io(t->session, &custom_io, fd) : -EINVAL;
 	if (rc == 0)
 		rc = loop_add(loop, &t->source, EPOLLIN);
+	if (rc == 0)
+		loop_prefer(loop, &t->source);
 	if (rc < 0) {
 		transport_destroy(t);
 		return rc;

@@ -145,6 +145,9 @@ static bool start_core(struct worker *worker)
 	    .state_fd = HANDOVER_FD_STATE,
 	    .state_offset = HANDOVER_STATE_OFFSET,
 	    .limit = h->config.limit,
+	    .user = {.objects = h->config.user_objects,
+		     .bytes = h->config.user_size,
+		     .waits = h->config.user_waits},
 	    .lifetime = (enum core_lifetime)h->config.lifetime,
 	    .store = h->config.flags & HANDOVER_STORE,
 	    .rootless = h->config.flags & HANDOVER_ROOTLESS,
@@ -197,6 +200,7 @@ static void start_control(struct worker *worker)
 	    .listen_fd = HANDOVER_FD_CONTROL,
 	    .device_major = worker->handover->config.device_major,
 	    .device_minor = worker->handover->config.device_minor,
+	    .user_connections = worker->handover->config.user_connections,
 	    .status = status_text,
 	    .context = worker,
 	};

@@ -138,6 +138,50 @@ static void print_status(const json_t *json)
 	print_confinement(json);
 }
 
+static const char *count_or(int64_t value, const char *none, char *out)
+{
+	return value ? format_number(value, out) : none;
+}
+
+static void print_limits(const json_t *limits)
+{
+	char one[FORMAT_ROOM], two[FORMAT_ROOM], three[FORMAT_ROOM], four[FORMAT_ROOM];
+	int64_t bytes = number(limits, "bytes");
+
+	printf("%-10s objects %s, memory %s, waits %s, connections %s\n", "each user",
+	       count_or(number(limits, "objects"), "unlimited", one),
+	       bytes ? format_size(bytes, two) : "unlimited",
+	       count_or(number(limits, "waits"), "unlimited", three),
+	       count_or(number(limits, "connections"), "unlimited", four));
+}
+
+static void print_users(const json_t *json)
+{
+	static const char *const titles[] = {"USER", "OBJECTS", "MEMORY", "WAITS", "CONNECTIONS"};
+	const json_t *users = json_object_get(json, "users"), *user;
+	struct table *table;
+	size_t i;
+
+	if (json_is_object(json_object_get(json, "user_limits")))
+		print_limits(json_object_get(json, "user_limits"));
+	if (!json_array_size(users))
+		return;
+	table = table_create(titles, "lrrrr");
+	json_array_foreach(users, i, user)
+	{
+		char cells[5][FORMAT_ROOM];
+
+		table_add(table, (const char *const[]){
+				     format_number(number(user, "uid"), cells[0]),
+				     format_number(number(user, "objects"), cells[1]),
+				     format_size(number(user, "bytes"), cells[2]),
+				     format_number(number(user, "waits"), cells[3]),
+				     format_number(number(user, "connections"), cells[4])});
+	}
+	table_print(table);
+	table_destroy(table);
+}
+
 static int show(const struct mapctl *mapctl, const char *answer)
 {
 	json_t *json = json_loads(answer, 0, NULL);
@@ -147,6 +191,7 @@ static int show(const struct mapctl *mapctl, const char *answer)
 	if (mapctl->json)
 		return print_json(json);
 	print_status(json);
+	print_users(json);
 	json_decref(json);
 	return EXIT_OK;
 }
