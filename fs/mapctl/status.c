@@ -90,29 +90,51 @@ static void print_lifetimes(const json_t *json)
 	       strcmp(handle, "handle") ? handle : "");
 }
 
+/* " (why it is not less)", if it has been said. */
+static void print_reason(const json_t *confinement, const char *key)
+{
+	const char *reason = text(confinement, key);
+
+	if (strcmp(reason, "-") != 0)
+		printf(" (%s)", reason);
+}
+
+static void print_calls(const json_t *confinement)
+{
+	char room[FORMAT_ROOM];
+
+	if (number(confinement, "calls_allowed") > 0)
+		printf("%s system calls",
+		       format_number(number(confinement, "calls_allowed"), room));
+	else
+		printf("all system calls");
+	print_reason(confinement, "calls_reason");
+	if (number(confinement, "calls_refused") > 0)
+		printf(", %s refused (last: %s)",
+		       format_number(number(confinement, "calls_refused"), room),
+		       text(confinement, "last_refused"));
+}
+
 static void print_confinement(const json_t *json)
 {
 	const json_t *confinement = json_object_get(json, "confinement");
 	const json_t *capabilities = json_object_get(confinement, "capabilities"), *value;
-	char one[FORMAT_ROOM], two[FORMAT_ROOM];
 	size_t i;
 
 	if (!confinement)
 		return;
-	printf("%-10s %s: files %s; %sno new privileges; %s system calls", "confined",
-	       text(confinement, "mode"), text(confinement, "root"),
-	       json_is_true(json_object_get(confinement, "no_new_privs")) ? "" : "not ",
-	       number(confinement, "calls_allowed")
-		   ? format_number(number(confinement, "calls_allowed"), one)
-		   : "all");
-	if (number(confinement, "calls_refused"))
-		printf(", %s refused (last: %s)",
-		       format_number(number(confinement, "calls_refused"), two),
-		       text(confinement, "last_refused"));
-	printf("\n%-10s", "");
-	json_array_foreach(capabilities, i, value)
-	    printf("%s%s", i ? " " : " capabilities: ", json_string_value(value));
-	printf("%s\n", json_array_size(capabilities) ? "" : " no capabilities");
+	printf("%-10s %s: files %s", "confined", text(confinement, "mode"),
+	       text(confinement, "root"));
+	print_reason(confinement, "root_reason");
+	printf("; %s; ", json_is_true(json_object_get(confinement, "no_new_privs"))
+			     ? "no new privileges"
+			     : "new privileges");
+	print_calls(confinement);
+	printf("\n%-10s capabilities:", "");
+	json_array_foreach(capabilities, i, value) printf(" %s", json_string_value(value));
+	printf("%s", json_array_size(capabilities) ? "" : " none");
+	print_reason(confinement, "capabilities_reason");
+	printf("\n");
 }
 
 static void print_status(const json_t *json)
