@@ -223,6 +223,18 @@ struct core_usage {
 };
 void core_usage(struct core *core, struct core_usage *out);
 
+/* What has to come back to what it was once nothing is in use any more. Takes time: for tests. */
+struct core_counters {
+	uint64_t slots, slots_high, slots_free;  /* in use; ever used; this worker's free list */
+	uint64_t backing_ids, watches, bindings; /* of those in use */
+	uint64_t flushes_due, orphans;
+	uint64_t descriptors_bound;
+	uint64_t timers, probes, alarms;
+	uint64_t waits, wait_queues, wait_handles;
+	uint64_t members, accounts;
+};
+void core_counters(struct core *core, struct core_counters *out);
+
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);
 int core_owner(struct core *core, uint64_t node, uid_t *out);
