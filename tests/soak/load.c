@@ -15,7 +15,7 @@ struct load *me;
 struct common *common;
 struct mapping_mount *mount_of_mine;
 
-static uint32_t filling_before;
+static uint32_t filling_before, freezes_before;
 static char where[SOAK_PATH + 32];
 
 const struct operation operations[] = {
@@ -79,6 +79,31 @@ bool load_is_full(void)
 	uint32_t now = common->filling;
 
 	return now != filling_before || now % 2;
+}
+
+bool load_was_frozen(void)
+{
+	return me->freezes != freezes_before || freezes_before % 2;
+}
+
+int wait_for(int fd, int64_t timeout_ns)
+{
+	int rc;
+
+	do
+		rc = mapping_wait(fd, timeout_ns, NULL);
+	while (rc == -EINTR && load_was_frozen());
+	return rc;
+}
+
+int wait_for_many(const int *fds, size_t count, bool all, int64_t timeout_ns, size_t *index)
+{
+	int rc;
+
+	do
+		rc = mapping_wait_many(fds, count, all, timeout_ns, index, NULL);
+	while (rc == -EINTR && load_was_frozen());
+	return rc;
 }
 
 const char *scratch(const char *format, ...)
@@ -165,11 +190,11 @@ static int one(const struct operation *operation)
 {
 	struct op_figures *figures = &me->figures[operation - operations];
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-	uint32_t freezes = me->freezes;
 	uint64_t took;
 	int rc;
 
 	filling_before = common->filling;
+	freezes_before = me->freezes;
 	me->op = (uint32_t)(operation - operations);
 	me->since = begin;
 	errno = 0;
@@ -182,7 +207,7 @@ static int one(const struct operation *operation)
 		rc = scratch_empty(AT_FDCWD) < 0;
 	}
 	figures->done++;
-	if (took > figures->longest_ns && freezes == me->freezes)
+	if (took > figures->longest_ns && !load_was_frozen())
 		figures->longest_ns = took;
 	return rc;
 }

@@ -52,6 +52,12 @@ int load_unexpected(const char *file, int line, const char *what); /* 1 */
 int load_failed(const char *file, int line, const char *what, int rc);
 bool load_is_full(void); /* the mount may have been full during this operation */
 
+/* The process was stopped and continued during this operation: a wait then ends with EINTR. */
+bool load_was_frozen(void);
+/* mapping_wait() and mapping_wait_many(), again after that: nothing was taken. */
+int wait_for(int fd, int64_t timeout_ns);
+int wait_for_many(const int *fds, size_t count, bool all, int64_t timeout_ns, size_t *index);
+
 /* Name in the load's directory as the library takes it; static storage, the last eight stay valid.
  */
 const char *scratch(const char *format, ...) __attribute__((format(printf, 1, 2)));

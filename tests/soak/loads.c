@@ -15,6 +15,7 @@ int load_start(struct load *load)
 	pid_t parent = getpid(), pid;
 
 	load->killed = false;
+	load->freezes += load->freezes % 2;
 	load->since = 0;
 	fflush(NULL);
 	pid = fork();

@@ -17,12 +17,11 @@ int op_semaphore(void)
 		return 0;
 	}
 	if (!release && me->semaphore == 0) {
-		EXPECT(mapping_wait(fd, 0, NULL) == -ETIMEDOUT);
+		EXPECT(wait_for(fd, 0) == -ETIMEDOUT);
 		return 0;
 	}
 	journal_value(me, JOURNAL_SEMAPHORE, me->semaphore + (release ? 1 : -1U));
-	EXPECT_OK(release ? mapping_semaphore_release(fd, 1, NULL)
-			  : mapping_wait(fd, PATIENCE_NS, NULL));
+	EXPECT_OK(release ? mapping_semaphore_release(fd, 1, NULL) : wait_for(fd, PATIENCE_NS));
 	journal_done(me);
 	return 0;
 }
@@ -34,11 +33,11 @@ int op_event(void)
 	unsigned value = pick(2);
 
 	EXPECT(fd >= 0);
-	EXPECT(mapping_wait(fd, 0, NULL) == (me->event ? 0 : -ETIMEDOUT));
+	EXPECT(wait_for(fd, 0) == (me->event ? 0 : -ETIMEDOUT));
 	journal_value(me, JOURNAL_EVENT, value);
 	EXPECT_OK(value ? mapping_event_set(fd, NULL) : mapping_event_reset(fd, NULL));
 	journal_done(me);
-	EXPECT(mapping_wait(fd, 0, NULL) == (value ? 0 : -ETIMEDOUT));
+	EXPECT(wait_for(fd, 0) == (value ? 0 : -ETIMEDOUT));
 	return 0;
 }
 
@@ -64,12 +63,12 @@ int op_timer(void)
 		return rc;
 	EXPECT_OK(mapping_timer_set(fd, DUE_NS, PERIOD_NS, NULL));
 	for (int tick = 0; tick < 3; tick++)
-		EXPECT_OK(mapping_wait(fd, PATIENCE_NS, NULL));
+		EXPECT_OK(wait_for(fd, PATIENCE_NS));
 	EXPECT(clock_ns(CLOCK_MONOTONIC) - begin >= DUE_NS);
 	EXPECT_OK(mapping_timer_cancel(fd, NULL));
-	rc = mapping_wait(fd, 0, NULL); /* it stays as signaled as it was */
+	rc = wait_for(fd, 0); /* it stays as signaled as it was */
 	EXPECT(rc == 0 || rc == -ETIMEDOUT);
-	EXPECT(mapping_wait(fd, PERIOD_NS, NULL) == -ETIMEDOUT);
+	EXPECT(wait_for(fd, PERIOD_NS) == -ETIMEDOUT);
 	return 0;
 }
 
@@ -89,13 +88,13 @@ int op_many(void)
 		return rc;
 	const int all[] = {event, empty, full};
 
-	EXPECT_OK(mapping_wait_many(all, 3, false, PATIENCE_NS, &index, NULL));
+	EXPECT_OK(wait_for_many(all, 3, false, PATIENCE_NS, &index));
 	EXPECT(index == 2);
-	EXPECT(mapping_wait_many(all, 3, true, 0, NULL, NULL) == -ETIMEDOUT);
+	EXPECT(wait_for_many(all, 3, true, 0, NULL) == -ETIMEDOUT);
 	EXPECT_OK(mapping_event_set(event, NULL));
 	EXPECT_OK(mapping_semaphore_release(empty, 1, NULL));
-	EXPECT_OK(mapping_wait_many(all, 3, true, PATIENCE_NS, NULL, NULL));
-	EXPECT(mapping_wait_many(all, 3, false, 0, NULL, NULL) == -ETIMEDOUT);
+	EXPECT_OK(wait_for_many(all, 3, true, PATIENCE_NS, NULL));
+	EXPECT(wait_for_many(all, 3, false, 0, NULL) == -ETIMEDOUT);
 	return 0;
 }
 
@@ -118,7 +117,7 @@ int op_poll(void)
 	EXPECT(poll(&polled, 1, SOAK_PATIENCE * 1000) == 1 && polled.revents & POLLIN);
 	EXPECT_OK(load_wait_child(pid, 0));
 	EXPECT(poll(&polled, 1, 0) == 1);
-	EXPECT_OK(mapping_wait(fd, 0, NULL));
+	EXPECT_OK(wait_for(fd, 0));
 	EXPECT(poll(&polled, 1, 0) == 0);
 	return 0;
 }

@@ -108,7 +108,7 @@ static void remount(struct mounted *mounted)
 	for (unsigned i = 0; i < soak->loads; i++)
 		verify_load(&soak->load[mounted->number][i], mounted->common);
 	mounted->restarts_seen = 0;
-	balance_take(mounted);
+	balance_check(mounted);
 }
 
 void round_run(const struct round *round, struct chaos *chaos)
