@@ -21,6 +21,11 @@ static int64_t supervisor_fds(const struct mounted *m)
 	return count_fds(m->supervisor);
 }
 
+static int64_t standby_fds(const struct mounted *m)
+{
+	return m->standby > 0 ? count_fds(m->standby) : -1;
+}
+
 static int64_t inotify_watches(const struct mounted *m)
 {
 	return count_watches(m->supervisor);
@@ -53,6 +58,7 @@ static const struct {
     {"accounts", EXACT, COUNTERS, NULL},
     {"worker_descriptors", NOT_MORE, PROC, worker_fds},
     {"supervisor_descriptors", NOT_MORE, PROC, supervisor_fds},
+    {"standby_descriptors", NOT_MORE, PROC, standby_fds},
     {"inotify_watches", EXACT, PROC, inotify_watches},
 };
 _Static_assert(ARRAY_SIZE(numbers) < BALANCE_MAX, "and the committed bytes");
@@ -88,6 +94,7 @@ static bool look(struct mounted *mounted, struct balance *out)
 		return false;
 	mounted->worker = (pid_t)number_in(status, "worker_pid");
 	mounted->supervisor = (pid_t)number_in(status, "supervisor_pid");
+	mounted->standby = (pid_t)number_in(status, "standby_pid");
 	*out = (struct balance){0};
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		out->numbers[i] = numbers[i].look

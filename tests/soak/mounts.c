@@ -63,6 +63,7 @@ static bool is_mounted(const char *path)
 static bool processes_gone(const struct mounted *mounted)
 {
 	return !process_is(mounted->supervisor, "mappingfs") &&
+	       !process_is(mounted->standby, "mappingfs") &&
 	       !process_is(mounted->worker, "mappingfs");
 }
 
@@ -70,9 +71,12 @@ int mount_end(struct mounted *mounted)
 {
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + SOAK_PATIENCE * 1000000000ULL;
 	const char *path = mounted->common->path;
+	uint64_t state;
 
 	mounted->supervisor = (pid_t)mount_number(mounted, "supervisor_pid");
+	mounted->standby = (pid_t)mount_number(mounted, "standby_pid");
 	mounted->worker = (pid_t)mount_number(mounted, "worker_pid");
+	state = state_inode(mounted->supervisor);
 	if (umount2(path, 0) < 0) {
 		soak_violation("mount %u cannot be unmounted: %s", mounted->number,
 			       strerror(errno));
@@ -83,6 +87,10 @@ int mount_end(struct mounted *mounted)
 	if (!processes_gone(mounted) || is_mounted(path)) {
 		soak_violation("mount %u is unmounted, but its %s left", mounted->number,
 			       is_mounted(path) ? "mount is" : "processes are");
+		return -1;
+	}
+	if (cgroups_left(state)) {
+		soak_violation("mount %u leaves %u cgroups", mounted->number, cgroups_left(state));
 		return -1;
 	}
 	return 0;

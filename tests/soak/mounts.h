@@ -16,8 +16,8 @@ struct mounted {
 	struct common *common;
 	unsigned number;
 	char options[SOAK_PATH * 2];
-	char store[SOAK_PATH];    /* empty: in memory */
-	pid_t supervisor, worker; /* at the last look */
+	char store[SOAK_PATH];             /* empty: in memory */
+	pid_t supervisor, standby, worker; /* at the last look; -1: none */
 	struct balance baseline;
 	uint64_t model_bytes; /* at the baseline */
 	int64_t restarts, restarts_seen;
@@ -41,7 +41,12 @@ int count_fds(pid_t pid);
 bool process_is(pid_t pid, const char *program);
 int64_t private_memory(pid_t pid);      /* KiB of anonymous memory */
 int64_t state_memory(pid_t supervisor); /* KiB of the state area */
+uint64_t state_inode(pid_t supervisor); /* of the state area; 0: there is none */
 int count_watches(pid_t supervisor);    /* inotify watches */
+
+/* cgroups.c: those that the jobs of a mount have made and that are still there. What they are
+ * called begins with the inode of its state area. */
+unsigned cgroups_left(uint64_t inode);
 
 /* balance.c */
 /* Everything the kernel can forget is forgotten, and what goes by itself has gone: the numbers that

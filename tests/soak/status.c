@@ -129,6 +129,22 @@ int64_t state_memory(pid_t supervisor)
 	return kib;
 }
 
+static void take_inode(const char *fd, int64_t *inode)
+{
+	struct stat st;
+
+	if (stat(fd, &st) == 0)
+		*inode = (int64_t)st.st_ino;
+}
+
+uint64_t state_inode(pid_t supervisor)
+{
+	int64_t inode = 0;
+
+	each_fd(supervisor, "/memfd:", take_inode, &inode);
+	return (uint64_t)inode;
+}
+
 static void add_watches(const char *fd, int64_t *sum)
 {
 	char line[256];
