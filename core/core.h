@@ -223,6 +223,13 @@ struct core_usage {
 };
 void core_usage(struct core *core, struct core_usage *out);
 
+/* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
+int core_inode_number(struct core *core, uint64_t node, ino_t *out);
+int core_owner(struct core *core, uint64_t node, uid_t *out);
+
+struct jobs;
+struct jobs *core_jobs(struct core *core); /* the pool, for work outside that can block */
+
 /* What has to come back to what it was once nothing is in use any more. Takes time: for tests. */
 struct core_counters {
 	uint64_t slots, slots_high, slots_free;  /* in use; ever used; this worker's free list */
@@ -234,12 +241,5 @@ struct core_counters {
 	uint64_t members, accounts;
 };
 void core_counters(struct core *core, struct core_counters *out);
-
-/* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
-int core_inode_number(struct core *core, uint64_t node, ino_t *out);
-int core_owner(struct core *core, uint64_t node, uid_t *out);
-
-struct jobs;
-struct jobs *core_jobs(struct core *core); /* the pool, for work outside that can block */
 
 #endif

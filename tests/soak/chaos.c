@@ -166,9 +166,8 @@ static bool upgrade(struct chaos *chaos)
 
 static bool fault(struct chaos *chaos)
 {
-	char *arguments[] = {(char *)chaos->fault_plan, any_mount(chaos)->common->path, NULL};
-
-	return chaos->fault_plan && run(chaos->fault_plan, arguments) == 0;
+	(void)chaos;
+	return faults_inject();
 }
 
 void chaos_prepare(struct chaos *chaos)
@@ -217,6 +216,7 @@ void chaos_once(struct chaos *chaos)
 void chaos_settle(struct chaos *chaos)
 {
 	chaos_thaw(true);
+	faults_end();
 	for (unsigned m = 0; m < soak->mounts; m++) {
 		while (chaos->filler[m] > 0 && soak->common[m].filling % 2)
 			usleep(5000);

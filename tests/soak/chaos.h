@@ -17,6 +17,13 @@ void chaos_prepare(struct chaos *chaos);
 void chaos_once(struct chaos *chaos);   /* one deed, chosen at random */
 void chaos_thaw(bool all);              /* frozen clients whose time has come go on */
 void chaos_settle(struct chaos *chaos); /* all that is under way ends */
+
+/* faults.c: in a build with MAPPINGFS_TEST_POINTS, whose daemons fail on order; else they do
+ * nothing. */
+void faults_prepare(const char *directory); /* before the mounts */
+bool faults_inject(void);
+void faults_end(void); /* none is due any more */
+
 /* How often each was done: calls each(). */
 void chaos_report(void (*each)(const char *name, unsigned long long times));
 

@@ -81,6 +81,30 @@ bool load_is_full(void)
 	return now != filling_before || now % 2;
 }
 
+static int flush_once(int fd)
+{
+	switch (pick(3)) {
+	case 0:
+		return neg_errno(fsync(fd));
+	case 1:
+		return neg_errno(fdatasync(fd));
+	}
+	return mapping_flush(fd, NULL);
+}
+
+int load_flush(int fd)
+{
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+	int rc;
+
+	while ((rc = flush_once(fd)) == -EIO && soak->disk_faults &&
+	       clock_ns(CLOCK_MONOTONIC) < until) {
+		__atomic_add_fetch(&soak->flushes_failed, 1, __ATOMIC_SEQ_CST);
+		usleep(10000);
+	}
+	return rc;
+}
+
 bool load_was_frozen(void)
 {
 	return me->freezes != freezes_before || freezes_before % 2;

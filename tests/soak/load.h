@@ -52,6 +52,9 @@ int load_unexpected(const char *file, int line, const char *what); /* 1 */
 int load_failed(const char *file, int line, const char *what, int rc);
 bool load_is_full(void); /* the mount may have been full during this operation */
 
+/* 0, or what a flush says; an EIO that we ordered is taken note of, and the flush tried again. */
+int load_flush(int fd);
+
 /* The process was stopped and continued during this operation: a wait then ends with EINTR. */
 bool load_was_frozen(void);
 /* mapping_wait() and mapping_wait_many(), again after that: nothing was taken. */

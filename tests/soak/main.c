@@ -26,7 +26,7 @@ struct options {
 	unsigned loads, pause_ms;
 	uint64_t seed;
 	bool kill_supervisor, keep;
-	const char *directory, *fault;
+	const char *directory;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -143,9 +143,7 @@ static unsigned run_rounds(const struct options *options, struct chaos *chaos, u
 
 static int run(const struct options *options, struct mounted *mounts)
 {
-	struct chaos chaos = {.mounts = mounts,
-			      .kill_supervisor = options->kill_supervisor,
-			      .fault_plan = options->fault};
+	struct chaos chaos = {.mounts = mounts, .kill_supervisor = options->kill_supervisor};
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	unsigned rounds;
 
@@ -168,6 +166,7 @@ static int run_in(const struct options *options, const char *directory)
 	struct mounted mounts[SOAK_MOUNTS];
 	int fds = count_fds(getpid()), rc = chmod(directory, 0755);
 
+	faults_prepare(directory);
 	for (unsigned m = 0; m < soak->mounts && rc == 0; m++)
 		rc = place(directory, m, &mounts[m]);
 	if (rc == 0)
@@ -196,7 +195,6 @@ static void usage(FILE *out)
 		     "  --pause=MS         between two deeds of the chaos, on the average (150)\n"
 		     "  --seed=N           default: random\n"
 		     "  --kill-supervisor  kill the supervisor and its standby, too\n"
-		     "  --fault=PROGRAM    call PROGRAM MOUNT at times: it injects a fault\n"
 		     "  --python=DIR       where mappingfs.py is; without it Python does nothing\n"
 		     "  --dir=DIR          where to mount (default /tmp)\n"
 		     "  --keep             leave the mounts as they are after a violation\n");
@@ -205,12 +203,17 @@ static void usage(FILE *out)
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-	    {"seconds", required_argument, NULL, 's'}, {"round", required_argument, NULL, 'r'},
-	    {"loads", required_argument, NULL, 'l'},   {"pause", required_argument, NULL, 'p'},
-	    {"seed", required_argument, NULL, 'S'},    {"kill-supervisor", no_argument, NULL, 'k'},
-	    {"fault", required_argument, NULL, 'f'},   {"python", required_argument, NULL, 'P'},
-	    {"dir", required_argument, NULL, 'd'},     {"keep", no_argument, NULL, 'K'},
-	    {"help", no_argument, NULL, 'h'},          {0},
+	    {"seconds", required_argument, NULL, 's'},
+	    {"round", required_argument, NULL, 'r'},
+	    {"loads", required_argument, NULL, 'l'},
+	    {"pause", required_argument, NULL, 'p'},
+	    {"seed", required_argument, NULL, 'S'},
+	    {"kill-supervisor", no_argument, NULL, 'k'},
+	    {"python", required_argument, NULL, 'P'},
+	    {"dir", required_argument, NULL, 'd'},
+	    {"keep", no_argument, NULL, 'K'},
+	    {"help", no_argument, NULL, 'h'},
+	    {0},
 	};
 	int option;
 
@@ -233,9 +236,6 @@ static int parse(int argc, char **argv, struct options *options)
 			break;
 		case 'k':
 			options->kill_supervisor = true;
-			break;
-		case 'f':
-			options->fault = optarg;
 			break;
 		case 'P':
 			soak_python = realpath(optarg, NULL);

@@ -111,7 +111,7 @@ int op_mapctl(void)
 	    {"mapctl", "stat", "./semaphore", NULL},
 	    {"mapctl", "--json", "status", NULL},
 	    {"mapctl", "wait", "--timeout", "0", "../shared/signaled", NULL},
-	    {"mapctl", "flush", "../shared/counter", NULL},
+	    {"mapctl", "who", "./semaphore", NULL},
 	    {"mapctl", "top", "--count", "1", NULL},
 	};
 	char program[SOAK_PATH + 16];

@@ -124,7 +124,7 @@ int op_rewrite(void)
 	if (write_anew(k, fd))
 		return 1;
 	if (pick(4) == 0)
-		EXPECT(pick(2) ? fsync(fd) == 0 : fdatasync(fd) == 0);
+		EXPECT_OK(load_flush(fd));
 	return check(k, fd);
 }
 

@@ -124,7 +124,7 @@ int op_bound(void)
 	if (rc)
 		return rc;
 	EXPECT_OK(content_write(fd, &content, pick(2)));
-	EXPECT_OK(pick(2) ? neg_errno(fsync(fd)) : mapping_flush(fd, NULL));
+	EXPECT_OK(load_flush(fd));
 	EXPECT(content_check(plain, &content, NULL, false) == NULL);
 	EXPECT(content_check(fd, &content, NULL, true) == NULL);
 	EXPECT(unlink(scratch("bound")) == 0);

@@ -74,6 +74,12 @@ void report(const struct mounted *mounts, unsigned rounds, double seconds)
 	chaos_report(print_deed);
 	for (unsigned m = 0; m < soak->mounts; m++)
 		print_mount(&mounts[m]);
+	if (soak->disk_faults)
+		printf("flushes that failed as ordered, and were told to callers: %u\n",
+		       soak->flushes_failed);
+	printf(
+	    "errors seen by callers other than these, and those for want of room: 0, or they are "
+	    "violations\n");
 	printf("seed %llu: %u violations\n", (unsigned long long)soak->seed, soak->violations);
 	fflush(stdout);
 }

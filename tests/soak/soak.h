@@ -91,6 +91,8 @@ struct soak {
 	volatile bool stop;     /* loads come to an end */
 	volatile bool every;    /* ... once each operation has been done */
 	volatile uint32_t violations;
+	volatile uint32_t disk_faults;    /* so many flushes may have failed */
+	volatile uint32_t flushes_failed; /* and so many callers were told */
 	struct common common[SOAK_MOUNTS];
 	struct load load[SOAK_MOUNTS][SOAK_LOADS];
 };
