@@ -190,6 +190,25 @@ static unsigned names_there(int directory)
 	return count;
 }
 
+/* Empty, but for what a Python program of a killed load made after its end. */
+static void verify_scratch(const struct load *load, int directory)
+{
+	int fd = openat(directory, "scratch", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (strncmp(entry->d_name, "python", 6) != 0)
+			soak_violation("mount %u load %u: scratch/%s is left", WHOSE(load),
+				       entry->d_name);
+		unlinkat(fd, entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void verify_load(const struct load *load, const struct common *common)
 {
 	AUTO_CLOSE int directory = open_directory(load, common);
@@ -207,6 +226,7 @@ void verify_load(const struct load *load, const struct common *common)
 	if (names_there(directory) != expected)
 		soak_violation("mount %u load %u: %u names are there, not %u", WHOSE(load),
 			       names_there(directory), expected);
+	verify_scratch(load, directory);
 	verify_value(load, directory, "semaphore", load->semaphore);
 	verify_value(load, directory, "event", load->event);
 }
