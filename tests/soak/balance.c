@@ -66,7 +66,7 @@ _Static_assert(ARRAY_SIZE(numbers) < BALANCE_MAX, "and the committed bytes");
 enum { COMMITTED = ARRAY_SIZE(numbers) };
 
 /* A remount drops the names the kernel remembers of this file system, and of no other. */
-static void forget(const struct mounted *mounted)
+bool mount_forget(const struct mounted *mounted)
 {
 	static const unsigned long pairs[][2] = {
 	    {ST_RDONLY, MS_RDONLY}, {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
@@ -76,11 +76,11 @@ static void forget(const struct mounted *mounted)
 	struct statvfs st;
 
 	if (statvfs(mounted->common->path, &st) < 0)
-		return;
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		if (st.f_flag & pairs[i][0])
 			flags |= pairs[i][1];
-	mount(NULL, mounted->common->path, NULL, flags, NULL);
+	return mount(NULL, mounted->common->path, NULL, flags, NULL) == 0;
 }
 
 static bool look(struct mounted *mounted, struct balance *out)
@@ -88,7 +88,7 @@ static bool look(struct mounted *mounted, struct balance *out)
 	AUTO_FREE char *status = malloc(STATUS_BYTES);
 	AUTO_FREE char *counters = malloc(STATUS_BYTES);
 
-	forget(mounted);
+	mount_forget(mounted);
 	if (!status || !counters || !mount_text(mounted, "user.mapping.status", status) ||
 	    !mount_text(mounted, "user.mapping.counters", counters))
 		return false;

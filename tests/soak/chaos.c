@@ -167,6 +167,11 @@ static bool upgrade(struct chaos *chaos)
 	return rc == 0;
 }
 
+static bool forget(struct chaos *chaos)
+{
+	return mount_forget(any_mount(chaos));
+}
+
 static bool fault(struct chaos *chaos)
 {
 	(void)chaos;
@@ -202,6 +207,7 @@ static struct {
     {"standbys killed", kill_standby, 1, 0},
     {"upgrades", upgrade, 2, 0},
     {"times filled", fill, 2, 0},
+    {"names forgotten", forget, 8, 0},
     {"faults injected", fault, 3, 0},
 };
 

@@ -49,6 +49,8 @@ int count_watches(pid_t supervisor);    /* inotify watches */
 unsigned cgroups_left(uint64_t inode);
 
 /* balance.c */
+/* The kernel forgets all names of the mount that nothing holds. */
+bool mount_forget(const struct mounted *mounted);
 /* Everything the kernel can forget is forgotten, and what goes by itself has gone: the numbers that
  * stay. */
 void balance_take(struct mounted *mounted);

@@ -22,7 +22,7 @@ enum {
 	SOAK_TOKENS = 4, /* of the semaphore that a mount's loads share */
 	SOAK_PATH = 256,
 	SOAK_PATIENCE = 100, /* seconds in which what must come true does */
-	SOAK_HANG = 200,    /* seconds after which an operation hangs */
+	SOAK_HANG = 200,     /* seconds after which an operation hangs */
 };
 
 /* An object of a load, as it must be. */
