@@ -139,7 +139,7 @@ int op_python(void)
 	    "n.close()\n"
 	    "m.close()\n";
 	/* One that outlives us by a moment may still make its object: recover.c knows the name. */
-	char name[32];
+	char name[48];
 	char *arguments[] = {
 	    "python3", "-B", "-c", (char *)script, (char *)soak_python, (char *)scratch("."),
 	    name,      NULL};
@@ -147,9 +147,10 @@ int op_python(void)
 
 	if (!soak_python)
 		return 0;
-	snprintf(name, sizeof name, "python%d", (int)getpid());
+	snprintf(name, sizeof name, "python%llx", (unsigned long long)next_stamp(me));
 	status = run("/usr/bin/python3", arguments);
 	EXPECT_ROOM(status == 28 ? -ENOSPC : 0);
 	EXPECT_OK(status);
+	EXPECT(BECOMES(access(scratch("%s", name), F_OK) < 0));
 	return 0;
 }
