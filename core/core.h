@@ -260,4 +260,16 @@ int core_owner(struct core *core, uint64_t node, uid_t *out);
 struct jobs;
 struct jobs *core_jobs(struct core *core); /* the pool, for work outside that can block */
 
+/* What has to come back to what it was once nothing is in use any more. Takes time: for tests. */
+struct core_counters {
+	uint64_t slots, slots_high, slots_free;  /* in use; ever used; this worker's free list */
+	uint64_t backing_ids, watches, bindings; /* of those in use */
+	uint64_t flushes_due, orphans;
+	uint64_t descriptors_bound;
+	uint64_t timers, probes, alarms;
+	uint64_t waits, wait_queues, wait_handles;
+	uint64_t members, accounts;
+};
+void core_counters(struct core *core, struct core_counters *out);
+
 #endif

@@ -23,6 +23,11 @@ struct probe *probe_find(struct core *core, struct slot *slot)
 	return core->probes->table[i];
 }
 
+size_t probe_count(const struct core *core)
+{
+	return core->probes ? core->probes->count : 0;
+}
+
 /* The table is dense: the last one fills a hole. */
 static int table_add(struct probes *probes, uint32_t key, struct probe *probe)
 {

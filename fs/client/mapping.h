@@ -19,8 +19,8 @@
  *
  * Threads: every function may be called from any thread, on the same mount and the same descriptor
  * too. There is no global state. The descriptors returned are close-on-exec and the caller's to
- * close. Those given stay the caller's. Waits end with -EINTR when a signal handler ran, and have
- * taken nothing then; everything else goes on.
+ * close. Those given stay the caller's. Waits end with -EINTR when a signal handler ran, or the
+ * process was stopped and continued, and have taken nothing then; everything else goes on.
  *
  * A worker of the file system that is being restarted is waited for, up to about ten seconds. */
 #ifndef MAPPING_H

@@ -89,8 +89,8 @@ static void commit_keeps_to_its_fields(void **state)
 	assert_int_equal(slot->handle_type, 0xbb);
 	assert_int_equal(slot->account, 0xcccc);
 	assert_int_equal(slot->handle_length, 0x55);
-	assert_int_equal(slot->flush_error, 0xffff);
-	assert_int_equal(slot->flush_tries, 0x5555);
+	assert_int_equal(slot->flush_error, 0xff);
+	assert_int_equal(slot->flush_tries, 0x55);
 	assert_int_equal(slot->watch, 0x55555555);
 	assert_int_equal(slot->ino, 2);
 	state_commit(&box->state); /* nothing staged: nothing done again */
