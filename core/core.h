@@ -47,6 +47,8 @@ struct core_listener {
 	void (*drop)(void *context, uint64_t id);
 	/* A wait that was deferred has ended. */
 	void (*waited)(void *context, const struct core_waited *waited);
+	/* Is it one of the processes that serve the mount? They join no job. */
+	bool (*serves)(void *context, pid_t pid);
 	/* The first process joined a job: core_end_jobs() has something to do. */
 	void (*has_jobs)(void *context);
 	/* Who polls under this number should look again. */

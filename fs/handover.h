@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define HANDOVER_MAGIC   0x3153464dU /* "MFS1" */
-#define HANDOVER_VERSION 1U
+#define HANDOVER_VERSION 2U
 
 /* Descriptor numbers in a worker after exec. */
 enum {
@@ -77,14 +77,19 @@ struct handover {
 		uint32_t root_uid, root_gid;
 		uint32_t device_major, device_minor; /* st_dev of the mount, from mountinfo */
 		uint64_t mounted_at;                 /* CLOCK_REALTIME, nanoseconds */
-		int32_t supervisor_pid;
-		char mountpoint[4096]; /* absolute, resolved */
+		int32_t supervisor_pid;              /* anew when another one takes over */
+		char mountpoint[4096];               /* absolute, resolved */
 		char source[256];
 		char store[4096]; /* absolute; empty without store= */
 	} config;
 	struct {
 		uint32_t restarts;      /* supervisor: workers started after the first */
 		int32_t worker_pid;     /* supervisor */
+		int32_t standby_pid;    /* supervisor: who takes over if it is killed; 0: nobody */
+		uint32_t takeovers;     /* supervisor: how often that happened */
+		int32_t ready_pid;      /* worker: itself, right before it says READY */
+		uint32_t exited;        /* worker: 1 once exit_status holds; supervisor: 0 before */
+		int32_t exit_status;    /* worker: for a supervisor that is not its parent */
 		uint32_t answered_init; /* worker: 1 once INIT has been answered */
 		uint32_t has_jobs;      /* worker: 1 once a job may have had a member */
 		uint32_t ending;       /* supervisor: no mount any more, the worker ends the jobs */
@@ -109,8 +114,9 @@ struct handover {
 
 /* Messages on the channel. HOLD carries exactly one descriptor by SCM_RIGHTS; the supervisor owns
  * its copy. Every HOLD and DROP is answered by a message of the same type and id with error set (0,
- * or a positive errno: EMFILE no room). READY is not answered. */
-enum channel_type { CHANNEL_READY = 1, CHANNEL_HOLD = 2, CHANNEL_DROP = 3 };
+ * or a positive errno: EMFILE no room). READY is not answered. AGAIN comes from a supervisor that
+ * took over: what was not answered yet is to be said again; being said twice does no harm. */
+enum channel_type { CHANNEL_READY = 1, CHANNEL_HOLD = 2, CHANNEL_DROP = 3, CHANNEL_AGAIN = 4 };
 
 struct channel_message {
 	uint32_t type;

@@ -236,7 +236,8 @@ bool mount_is_gone(const struct mount *m)
 
 void mount_finish(struct mount *m)
 {
-	if (m->fuse_fd >= 0)
-		close(m->fuse_fd);
-	m->fuse_fd = -1;
+	int fd = steal_fd(&m->fuse_fd);
+
+	if (fd >= 0)
+		close(fd);
 }

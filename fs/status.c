@@ -36,11 +36,13 @@ char *status_text(void *context)
 
 	core_usage(worker->core, &u);
 	json = json_pack(
-	    "{s:s s:s s:s s:s s:s s:s s:i s:i s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:i}",
+	    "{s:s s:s s:s s:s s:s s:s s:i s:i s:i s:I s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I "
+	    "s:s s:i}",
 	    "version", MAPPINGFS_VERSION, "mountpoint", h->config.mountpoint, "source",
 	    h->config.source, "mode", worker->passthrough ? "passthrough" : "cached", "mode_reason",
 	    h->live.mode_reason, "handle_lifetime", handle_lifetime(worker), "supervisor_pid",
-	    h->config.supervisor_pid, "worker_pid", (int)getpid(), "restarts",
+	    h->config.supervisor_pid, "standby_pid", h->live.standby_pid, "worker_pid",
+	    (int)getpid(), "takeovers", (json_int_t)h->live.takeovers, "restarts",
 	    (json_int_t)h->live.restarts, "uptime_seconds",
 	    (double)(clock_ns(CLOCK_REALTIME) - h->config.mounted_at) / 1e9, "limit_bytes",
 	    (json_int_t)u.limit, "committed_bytes", (json_int_t)u.committed, "resident_bytes",

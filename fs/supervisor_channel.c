@@ -96,8 +96,8 @@ static int drop(struct supervisor *s, uint64_t id)
 		return EINVAL;
 	if (slot < 0)
 		return 0; /* said twice, by a worker that took over */
-	close(s->bound[slot].fd);
-	s->bound[slot] = (struct bound){.fd = -1};
+	s->bound[slot].id = 0;
+	supervisor_close(&s->bound[slot].fd);
 	s->bound_count--;
 	publish(s, slot);
 	return 0;
@@ -117,7 +117,8 @@ static int hold(struct supervisor *s, uint64_t id, int fd)
 		return errno;
 	drop(s, id); /* said twice, by a worker that took over: the newer one counts */
 	slot = find_bound(s, 0);
-	s->bound[slot] = (struct bound){.id = id, .fd = kept};
+	s->bound[slot].fd = kept;
+	__atomic_store_n(&s->bound[slot].id, id, __ATOMIC_RELEASE);
 	s->bound_count++;
 	publish(s, slot);
 	return 0;
@@ -127,7 +128,7 @@ static void answer(struct supervisor *s, struct channel_message message, int err
 {
 	message.error = error;
 	if (send(s->channel_fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		log_debug("answering worker %d: %m", s->worker);
+		log_debug("answering the worker: %m");
 }
 
 static void handle(struct supervisor *s, const struct received *r)
@@ -135,7 +136,7 @@ static void handle(struct supervisor *s, const struct received *r)
 	const struct channel_message *message = &r->message;
 
 	if (r->length != sizeof *message) {
-		log_warn("worker %d: a message of %zu bytes is ignored", s->worker, r->length);
+		log_warn("a message of %zu bytes from the worker is ignored", r->length);
 		return;
 	}
 	switch (message->type) {
@@ -150,7 +151,7 @@ static void handle(struct supervisor *s, const struct received *r)
 		answer(s, *message, drop(s, message->id));
 		return;
 	default:
-		log_warn("worker %d: a message of type %u is ignored", s->worker, message->type);
+		log_warn("a message of type %u from the worker is ignored", message->type);
 	}
 }
 
@@ -173,7 +174,11 @@ void supervisor_receive(struct supervisor *s)
 
 void supervisor_close_channel(struct supervisor *s)
 {
+	supervisor_close(&s->channel_fd);
+}
+
+void supervisor_ask_again(struct supervisor *s)
+{
 	if (s->channel_fd >= 0)
-		close(s->channel_fd);
-	s->channel_fd = -1;
+		answer(s, (struct channel_message){.type = CHANNEL_AGAIN}, 0);
 }

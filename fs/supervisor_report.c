@@ -21,7 +21,7 @@ static void leave_terminal(const struct supervisor *s)
 		dup2(null, STDERR_FILENO);
 		close(null);
 	}
-	log_init("mappingfs", false, s->options->debug);
+	log_init("mappingfs", false, s->debug);
 }
 
 static void tell_launcher(struct supervisor *s, enum exit_code code)
@@ -32,24 +32,30 @@ static void tell_launcher(struct supervisor *s, enum exit_code code)
 		return;
 	if (write(s->report_fd, &byte, 1) != 1)
 		log_debug("the launching process is gone");
-	close(s->report_fd);
-	s->report_fd = -1;
+	supervisor_close(&s->report_fd);
 }
 
 void supervisor_report_ready(struct supervisor *s)
 {
 	log_info("%s: mounted, %s mode", s->mount.point, mode_name(s));
-	if (s->options->foreground)
+	if (s->foreground)
 		sd_notifyf(0, "READY=1\nSTATUS=%s mounted, %s mode (%.255s)", s->mount.point,
 			   mode_name(s), s->shared->live.mode_reason);
 	else
 		leave_terminal(s);
 	tell_launcher(s, EXIT_CODE_OK);
+	s->reported = true;
+}
+
+void supervisor_report_successor(const struct supervisor *s)
+{
+	if (s->foreground)
+		sd_notifyf(0, "MAINPID=%d", getpid());
 }
 
 void supervisor_report_stopping(struct supervisor *s)
 {
-	if (s->options->foreground)
+	if (s->foreground)
 		sd_notify(0, "STOPPING=1");
 }
 

@@ -28,11 +28,18 @@ _Static_assert(sizeof(struct handover) <= TRANSPORT_AREA_OFFSET, "the handover f
 _Static_assert(TRANSPORT_AREA_OFFSET + sizeof(struct transport_area) <= HANDOVER_STATE_OFFSET,
 	       "the transport's area fits");
 
+static _Noreturn void leave(struct handover *h, int code)
+{
+	h->live.exit_status = code;
+	*(volatile uint32_t *)&h->live.exited = 1;
+	_exit(code);
+}
+
 static _Noreturn void fatal(struct handover *h, const char *what, int rc)
 {
 	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what, strerror(-rc));
 	log_error("%s", h->live.fatal_reason);
-	_exit(WORKER_EXIT_FATAL);
+	leave(h, WORKER_EXIT_FATAL);
 }
 
 static struct handover *map_handover(void)
@@ -129,6 +136,14 @@ static void has_jobs(void *context)
 	*(volatile uint32_t *)&worker->handover->live.has_jobs = 1;
 }
 
+/* The standby may be our supervisor tomorrow. */
+static bool serves(void *context, pid_t pid)
+{
+	const struct handover *h = ((struct worker *)context)->handover;
+
+	return pid == h->config.supervisor_pid || pid == h->live.standby_pid;
+}
+
 static void end_jobs(const struct handover *h)
 {
 	core_end_jobs(HANDOVER_FD_STATE, HANDOVER_STATE_OFFSET, cgroup_descriptor(h));
@@ -156,6 +171,7 @@ static bool start_core(struct worker *worker)
 			 .hold = channel_hold,
 			 .drop = channel_drop,
 			 .event = object_event,
+			 .serves = serves,
 			 .has_jobs = has_jobs,
 			 .waited = ops_waited,
 			 .poll_changed = ops_poll_changed,
@@ -225,7 +241,7 @@ static void answered_init(void *context)
 
 	*(volatile uint32_t *)&worker->handover->live.answered_init = 1;
 	start_control(worker);
-	channel_ready();
+	channel_ready(worker->handover);
 }
 
 static void resumed(void *context)
@@ -329,7 +345,7 @@ static int serve(struct worker *worker)
 		worker->passthrough = h->live.mode == DATA_MODE_PASSTHROUGH;
 		start_core(worker);
 		start_control(worker);
-		channel_ready();
+		channel_ready(worker->handover);
 		rc = transport_resume(worker->transport, true);
 	} else if (area->init_length) {
 		/* Killed between reading INIT and answering it. */
@@ -405,5 +421,5 @@ int main(int argc, char **argv)
 	/* The kernel frees the rest; a thread may be stuck in a flush of a dead disk. */
 	if (code == WORKER_EXIT_FATAL)
 		log_error("%s", worker.handover->live.fatal_reason);
-	_exit(code < 0 ? 1 : code);
+	leave(worker.handover, code < 0 ? 1 : code);
 }
