@@ -228,6 +228,14 @@ static enum supervisor_state resume(struct supervisor *s)
 	return start(s);
 }
 
+/* It may have heard that the worker is ready, and no more. */
+static enum supervisor_state resume_starting(struct supervisor *s)
+{
+	if (!s->worker_ready)
+		return resume(s);
+	return supervisor_child(s, CHILD_BINDER) ? STATE_OFFERING : offer(s);
+}
+
 static enum supervisor_state resume_offering(struct supervisor *s)
 {
 	resume(s);
@@ -262,7 +270,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
-		[EVENT_ADOPTED] = resume,
+		[EVENT_ADOPTED] = resume_starting,
 	},
 	[STATE_OFFERING] = {
 		[EVENT_OFFERED] = serve,

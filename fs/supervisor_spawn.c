@@ -196,6 +196,9 @@ int supervisor_start_worker(struct supervisor *s)
 	int pair[2], rc;
 
 	supervisor_close_channel(s);
+	/* A former supervisor was about to let go of it. */
+	if (s->control_fd < 0 && (rc = supervisor_silence_control(s)))
+		return rc;
 	if (s->standby < 0)
 		s->standby = 0; /* none could be had; perhaps now */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
