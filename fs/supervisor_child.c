@@ -63,7 +63,7 @@ pid_t supervisor_fork(struct supervisor *s, enum child_role role)
 	if (pid < 0)
 		return -errno;
 	note(child, generation, pid ? pid : getpid());
-	if (!pid && load(&child->word) != word_of(generation, getpid()))
+	if (!pid && supervisor_child(s, role) != getpid())
 		_exit(0);
 	return pid;
 }
