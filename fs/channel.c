@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ANSWER_TIMEOUT_MS 2000
+#define ANSWER_TIMEOUT_MS 10000
 
 static int send_message(const struct channel_message *message, const int *fd)
 {
@@ -30,7 +30,7 @@ static int send_message(const struct channel_message *message, const int *fd)
 	return sendmsg(HANDOVER_FD_CHANNEL, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* The supervisor does nothing but answer such messages, at once. */
+/* The supervisor does nothing but answer such messages, at once; another one, if it is killed. */
 static int await_answer(const struct channel_message *asked, const int *fd)
 {
 	struct pollfd ready = {.fd = HANDOVER_FD_CHANNEL, .events = POLLIN};

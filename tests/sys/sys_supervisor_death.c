@@ -235,7 +235,11 @@ static int bind_again_and_again(void *context)
 
 	while (!*b->stop) {
 		snprintf(path, sizeof path, "%s/binding", b->sys->mnt);
-		CHECK(object_create(b->sys->mnt, path, 0600, WIRE_BIND, 0, b->file) == 0);
+		int rc = object_create(b->sys->mnt, path, 0600, WIRE_BIND, 0, b->file);
+
+		if (rc)
+			sys_say("binding: %s", strerror(-rc));
+		CHECK(rc == 0);
 		CHECK(unlink(path) == 0);
 		(*b->count)++;
 	}
