@@ -83,6 +83,8 @@ struct core_config {
 	bool cgroups_only; /* a process that cgroups cannot hold joins no job */
 };
 
+/* Of the state area: two programs whose numbers differ cannot use the same one. */
+uint64_t core_state_layout(void);
 int core_create(const struct core_config *config, struct core **out);
 void core_destroy(struct core *core); /* NULL is fine */
 /* After the last worker: members of jobs are killed or let go, no cgroup stays. With the same

@@ -78,3 +78,14 @@ void channel_drop(void *worker, uint64_t id)
 		log_warn("the supervisor keeps a file that is not bound any more: %s",
 			 strerror(-rc));
 }
+
+int channel_upgrade(void *context)
+{
+	struct channel_message message = {.type = CHANNEL_UPGRADE};
+	const struct worker *worker = context;
+	int rc = send_message(&message, NULL);
+
+	if (rc == 0)
+		rc = await_answer(&message, NULL);
+	return rc < 0 ? rc : (int)worker->handover->live.upgrade_number;
+}

@@ -23,6 +23,8 @@ struct control_config {
 	    device_minor; /* st_dev of our mount: fds of other file systems are refused */
 	/* Returns a malloc'd JSON text for STATUS (also the xattr user.mapping.status). */
 	char *(*status)(void *context);
+	/* For UPGRADE: its number, or -errno. */
+	int (*upgrade)(void *context);
 	void *context;
 };
 

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,11 +105,27 @@ static enum exit_code run(struct options *options, int argc, char **argv)
 	return options->foreground ? supervisor_run(options, -1) : launch(options);
 }
 
+/* What only another of our own programs says. */
+static bool is_internal(int argc, char **argv, enum exit_code *code)
+{
+	if (argc == 4 && !strcmp(argv[1], "--can-adopt")) {
+		*code = supervisor_can_adopt(argv[2], argv[3]) ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+		return true;
+	}
+	if (argc == 4 && !strcmp(argv[1], "--adopt")) {
+		*code = supervisor_reenter(atoi(argv[2]));
+		return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	enum exit_code code;
 
+	if (is_internal(argc, argv, &code))
+		return code;
 	forget_inheritance();
 	code = run(&options, argc, argv);
 	options_finish(&options);

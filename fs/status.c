@@ -26,6 +26,16 @@ static const char *handle_lifetime(const struct worker *worker)
 				     "handle only after the last view";
 }
 
+static json_t *upgrade_json(const struct handover *h)
+{
+	static const char *const states[] = {"none", "running", "done", "refused", "failed"};
+	const uint32_t state = h->live.upgrade_state;
+
+	return json_pack("{s:i s:s s:s s:f}", "number", (int)h->live.upgrade_number, "state",
+			 states[state < ARRAY_SIZE(states) ? state : 0], "text",
+			 h->live.upgrade_text, "stall_ms", (double)h->live.upgrade_usec / 1000);
+}
+
 char *status_text(void *context)
 {
 	struct worker *worker = context;
@@ -51,8 +61,13 @@ char *status_text(void *context)
 	    (json_int_t)u.flush_failures, "flushes_failing", (json_int_t)u.flushes_failing,
 	    "bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
 	    open_descriptors());
-	if (json)
-		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
+	if (json) {
+		json_object_set_new(json, "confinement",
+				    confine_status(h, &worker->confinement));
+		json_object_set_new(json, "supervisor_version",
+				    json_string(h->live.supervisor_version));
+		json_object_set_new(json, "upgrade", upgrade_json(h));
+	}
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	return text;

@@ -211,7 +211,7 @@ static enum supervisor_state let_go(struct supervisor *s)
 	return STATE_LEAVING;
 }
 
-static enum supervisor_state kill_leaving(struct supervisor *s)
+static enum supervisor_state kill_late(struct supervisor *s)
 {
 	s->limit_at = 0;
 	supervisor_signal(s, CHILD_WORKER, SIGKILL);
@@ -289,6 +289,9 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
+		[EVENT_LIMIT] = kill_late,
+		[EVENT_UPGRADE] = supervisor_upgrade_check,
+		[EVENT_CHECKED] = supervisor_upgrade_enter,
 		[EVENT_ADOPTED] = resume_serving,
 	},
 	[STATE_LEAVING] = {
@@ -296,7 +299,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_FATAL] = end,
 		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = stop_worker,
-		[EVENT_LIMIT] = kill_leaving,
+		[EVENT_LIMIT] = kill_late,
 		[EVENT_ADOPTED] = let_go,
 	},
 	[STATE_LINGERING] = {
@@ -335,16 +338,28 @@ void supervisor_dispatch(struct supervisor *s, enum supervisor_event event)
 		s->worker_ready = s->ever_ready = true;
 		s->ready_at = now();
 		s->failures = 0;
+		supervisor_upgrade_ready(s);
 	}
 	act = table[s->state][event];
 	if (act)
 		s->state = act(s);
 }
 
+enum exit_code supervisor_end(struct supervisor *s)
+{
+	enum exit_code code;
+
+	supervisor_cleanup(s);
+	supervisor_standby_finish(s);
+	supervisor_report_end(s);
+	code = s->code;
+	supervisor_record_destroy(s);
+	return code;
+}
+
 enum exit_code supervisor_run(const struct options *options, int report_fd)
 {
 	struct supervisor *s = supervisor_record_create();
-	enum exit_code code;
 
 	if (!s) {
 		log_error("preparing to survive: %m");
@@ -356,10 +371,5 @@ enum exit_code supervisor_run(const struct options *options, int report_fd)
 		s->restart_at = now(); /* the first one is due, once there is a standby */
 		supervisor_loop(s);
 	}
-	supervisor_cleanup(s);
-	supervisor_standby_finish(s);
-	supervisor_report_end(s);
-	code = s->code;
-	supervisor_record_destroy(s);
-	return code;
+	return supervisor_end(s);
 }

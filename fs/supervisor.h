@@ -14,7 +14,9 @@
  * supervisor_errand.c binding the control socket, unmounting
  * supervisor_record.c the record, and which descriptors belong to it
  * supervisor_standby.c a process that waits for our death
- * supervisor_adopt.c  going on where a former supervisor stopped */
+ * supervisor_adopt.c  going on where a former supervisor stopped
+ * supervisor_upgrade.c another program in place of the running one
+ * supervisor_layout.c whether two programs can use the same memory */
 #ifndef MAPPINGFS_FS_SUPERVISOR_H
 #define MAPPINGFS_FS_SUPERVISOR_H
 
@@ -48,19 +50,37 @@ enum supervisor_event {
 	EVENT_GONE,      /* the mount left our namespace */
 	EVENT_STOP,      /* SIGTERM, SIGINT, SIGHUP */
 	EVENT_RESTART,   /* the pause before the next worker is over */
+	EVENT_UPGRADE,   /* asked for */
+	EVENT_CHECKED,   /* errand done: the program on disk can go on here */
 	EVENT_ADOPTED,   /* another supervisor stopped here, perhaps in the middle of something */
 	EVENT_LIMIT,     /* something took too long */
 	EVENT_COUNT
 };
 
 /* What a supervisor starts. */
-enum child_role { CHILD_WORKER, CHILD_BINDER, CHILD_UNMOUNTER, CHILD_COUNT };
+enum child_role { CHILD_WORKER, CHILD_BINDER, CHILD_UNMOUNTER, CHILD_CHECKER, CHILD_COUNT };
 
 struct supervisor_child {
 	uint64_t word;     /* the supervisor's generation << 32 | pid; pid 0: none */
 	uint64_t noted_at; /* CLOCK_BOOTTIME: it ran then */
 	pid_t parent;      /* only this process can be told how it ended */
 	int fd;            /* pidfd, or -1 */
+};
+
+/* From the wish to the first answer of the new worker. */
+enum upgrade_phase {
+	PHASE_NONE,
+	PHASE_CHECKING,  /* an errand asks the program on disk whether it can go on here */
+	PHASE_ENTERING,  /* exec(2) */
+	PHASE_REPLACING, /* the worker of the former program ends, that of the new one begins */
+};
+
+struct supervisor_upgrade {
+	enum upgrade_phase phase;
+	uint32_t number;    /* of the newest */
+	int words_fd;       /* memory file: what the check has to say */
+	int former_exec_fd; /* PHASE_REPLACING: the worker's former program */
+	uint64_t begun_at;  /* PHASE_REPLACING: CLOCK_MONOTONIC */
 };
 
 #define RECORD_MAGIC   0x5253464dU /* "MFSR" */
@@ -96,6 +116,7 @@ struct supervisor {
 	bool stop_asked;     /* by a signal, and not handled to its end */
 	bool finished;       /* nothing is left to take over */
 	struct supervisor_child children[CHILD_COUNT];
+	struct supervisor_upgrade upgrade;
 
 	enum supervisor_state state;
 	bool started, worker_ready, ever_ready;
@@ -130,7 +151,11 @@ void supervisor_watch_child(struct supervisor *s, enum child_role role);
 /* How it ended only its parent was told. */
 void supervisor_child_gone(struct supervisor *s, enum child_role role);
 void supervisor_check_mount(struct supervisor *s); /* has it left our namespace? */
+/* Has a standby made. True: the supervisor before us was killed, and we are the standby. */
+bool supervisor_stand_by(struct supervisor *s);
 void supervisor_loop(struct supervisor *s);
+/* supervisor.c: after the loop. Destroys s. */
+enum exit_code supervisor_end(struct supervisor *s);
 /* supervisor_setup.c */
 enum exit_code supervisor_setup(struct supervisor *s, const struct options *options);
 void supervisor_cleanup(struct supervisor *s);
@@ -177,6 +202,30 @@ int supervisor_map_shared(struct supervisor *s);
 void supervisor_close(int *fd); /* -1 first: who adopts must not close a number twice */
 /* Closes what the record does not name: it was in the hands of a former supervisor. */
 void supervisor_sweep(struct supervisor *s);
+/* Over exec(2), or not. */
+void supervisor_keep_fds(struct supervisor *s, bool keep);
+/* NULL: that is not one we could use. Checks everything but what is in it. */
+struct supervisor *supervisor_record_map(int fd);
+#define WORDS_OF_CONSENT "can take over" /* what a program says that can */
+/* supervisor_layout.c */
+/* What a worker's program says of itself, a line. 0 or -errno. */
+int supervisor_worker_layout(int program, char *out, size_t size);
+/* For a new program: 0 if it can take over, else says why not on standard output. */
+int supervisor_can_adopt(const char *record_layout, const char *worker_layout);
+/* supervisor_upgrade.c */
+void supervisor_upgrade_ask(struct supervisor *s);
+enum supervisor_state supervisor_upgrade_check(struct supervisor *s);
+enum supervisor_state supervisor_upgrade_enter(struct supervisor *s);
+void supervisor_upgrade_checked(struct supervisor *s, int status);
+/* After adoption: what became of an upgrade that was under way. */
+void supervisor_upgrade_resume(struct supervisor *s);
+void supervisor_upgrade_ready(struct supervisor *s); /* a worker is */
+/* A worker ended before it was ready. True: the former program is back in its place. */
+bool supervisor_upgrade_reverts(struct supervisor *s, bool fatal);
+/* In the new program, by exec(2) with the record's descriptor. */
+enum exit_code supervisor_reenter(int record_fd);
+/* supervisor_report.c */
+void supervisor_note_version(struct supervisor *s); /* for the status */
 /* supervisor_standby.c */
 /* True in the child, when its turn has come: it is the supervisor then. */
 bool supervisor_standby_start(struct supervisor *s);

@@ -37,6 +37,7 @@ static void publish(struct supervisor *s)
 	s->bound_count = count;
 	s->shared->live.worker_pid = supervisor_child(s, CHILD_WORKER);
 	s->shared->config.supervisor_pid = getpid();
+	supervisor_note_version(s);
 }
 
 /* What it said when nobody listened. */
@@ -86,5 +87,6 @@ enum exit_code supervisor_adopt(struct supervisor *s, bool killed)
 	if (s->stop_asked)
 		supervisor_dispatch(s, EVENT_STOP);
 	s->stop_asked = false;
+	supervisor_upgrade_resume(s);
 	return EXIT_CODE_OK;
 }

@@ -131,6 +131,12 @@ static void answer(struct supervisor *s, struct channel_message message, int err
 		log_debug("answering the worker: %m");
 }
 
+static void answer_upgrade(struct supervisor *s, struct channel_message message)
+{
+	supervisor_upgrade_ask(s);
+	answer(s, message, 0);
+}
+
 static void handle(struct supervisor *s, const struct received *r)
 {
 	const struct channel_message *message = &r->message;
@@ -146,6 +152,9 @@ static void handle(struct supervisor *s, const struct received *r)
 		return;
 	case CHANNEL_HOLD:
 		answer(s, *message, r->fd_count == 1 ? hold(s, message->id, r->fds[0]) : EINVAL);
+		return;
+	case CHANNEL_UPGRADE:
+		answer_upgrade(s, *message);
 		return;
 	case CHANNEL_DROP:
 		answer(s, *message, drop(s, message->id));

@@ -45,6 +45,7 @@ enum exit_code supervisor_loop_init(struct supervisor *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -86,10 +87,16 @@ static void errand_ended(const char *what, int status)
 
 static void worker_ended(struct supervisor *s, int status)
 {
+	enum supervisor_event event;
+
 	supervisor_receive(s); /* what it said before it died */
 	supervisor_worker_ended(s, status);
 	s->ended_cleanly = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_UNMOUNTED;
-	supervisor_dispatch(s, classify(s, status));
+	event = classify(s, status);
+	/* The former program may do better. */
+	if (!s->worker_ready && supervisor_upgrade_reverts(s, event == EVENT_FATAL))
+		event = EVENT_DIED;
+	supervisor_dispatch(s, event);
 }
 
 static void binder_ended(struct supervisor *s, int status)
@@ -97,6 +104,12 @@ static void binder_ended(struct supervisor *s, int status)
 	supervisor_forget_child(s, CHILD_BINDER);
 	errand_ended("no control socket in the mount", status);
 	supervisor_dispatch(s, EVENT_OFFERED);
+}
+
+static void checker_ended(struct supervisor *s, int status)
+{
+	supervisor_forget_child(s, CHILD_CHECKER);
+	supervisor_upgrade_checked(s, status);
 }
 
 static void unmounter_ended(struct supervisor *s, int status)
@@ -110,6 +123,7 @@ static void (*const ended[CHILD_COUNT])(struct supervisor *s, int status) = {
     [CHILD_WORKER] = worker_ended,
     [CHILD_BINDER] = binder_ended,
     [CHILD_UNMOUNTER] = unmounter_ended,
+    [CHILD_CHECKER] = checker_ended,
 };
 
 static void reap_one(struct supervisor *s, pid_t pid, int status)
@@ -138,6 +152,8 @@ void supervisor_child_gone(struct supervisor *s, enum child_role role)
 	const struct handover *h = s->shared;
 	int status = 0;
 
+	if (role == CHILD_CHECKER)
+		status = SIGKILL; /* nobody heard its answer */
 	if (role == CHILD_WORKER)
 		status = h->live.exited ? (h->live.exit_status & 0xff) << 8 : SIGKILL;
 	ended[role](s, status);
@@ -167,7 +183,9 @@ static void on_signals(struct supervisor *s)
 	struct signalfd_siginfo info;
 
 	while (read(s->signal_fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGCHLD)
+		if (info.ssi_signo == SIGUSR2)
+			supervisor_upgrade_ask(s);
+		if (info.ssi_signo == SIGCHLD || info.ssi_signo == SIGUSR2)
 			continue;
 		s->stop_asked = true;
 		supervisor_dispatch(s, EVENT_STOP);
@@ -223,14 +241,19 @@ static void on_deadlines(struct supervisor *s)
 		supervisor_dispatch(s, EVENT_LIMIT);
 }
 
+bool supervisor_stand_by(struct supervisor *s)
+{
+	if (!supervisor_standby_start(s))
+		return false;
+	while (!s->standby) /* one of our own comes first */
+		supervisor_standby_start(s);
+	return true;
+}
+
 /* False: it is our turn, and we cannot take it. */
 static bool keep_standby(struct supervisor *s)
 {
-	bool our_turn = false;
-
-	while (!s->standby && supervisor_standby_start(s))
-		our_turn = true; /* one of our own comes first */
-	if (!our_turn)
+	if (s->standby || !supervisor_stand_by(s))
 		return true;
 	s->code = supervisor_adopt(s, true);
 	return !s->code;

@@ -2,8 +2,10 @@
 #include "core/util.h"
 #include "fs/supervisor.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OWN_FDS 24 /* at most: all but those of bound files */
@@ -26,6 +28,7 @@ uint64_t supervisor_record_layout(void)
 	    offsetof(struct supervisor, generation),
 	    offsetof(struct supervisor, standby),
 	    offsetof(struct supervisor, children),
+	    offsetof(struct supervisor, upgrade),
 	    offsetof(struct supervisor, state),
 	    offsetof(struct supervisor, failures),
 	    offsetof(struct supervisor, limit_at),
@@ -53,6 +56,7 @@ static void init(struct supervisor *s)
 	s->state_fd = s->notify_fd = s->control_fd = s->silent_fd = s->exec_fd = s->channel_fd = -1;
 	s->cgroup_fd = s->report_fd = s->self_fd = -1;
 	s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
+	s->upgrade.words_fd = s->upgrade.former_exec_fd = -1;
 	for (int i = 0; i < CHILD_COUNT; i++)
 		s->children[i].fd = -1;
 }
@@ -70,6 +74,23 @@ struct supervisor *supervisor_record_create(void)
 	init(s);
 	s->record_fd = steal_fd(&fd);
 	return s;
+}
+
+struct supervisor *supervisor_record_map(int fd)
+{
+	struct supervisor *s;
+	struct stat st;
+
+	if (fstat(fd, &st) || st.st_size != sizeof *s)
+		return NULL;
+	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (s == MAP_FAILED)
+		return NULL;
+	if (s->header.magic == RECORD_MAGIC && s->header.version == RECORD_VERSION &&
+	    s->header.layout == supervisor_record_layout())
+		return s;
+	munmap(s, sizeof *s);
+	return NULL;
 }
 
 void supervisor_record_destroy(struct supervisor *s)
@@ -104,11 +125,22 @@ void supervisor_close(int *fd)
 static size_t own_fds(const struct supervisor *s, int *out)
 {
 	const int own[] = {
-	    s->mount.fuse_fd,      s->backing.tree_fd, s->backing.detached_fd,
-	    s->backing.private_fd, s->record_fd,       s->state_fd,
-	    s->notify_fd,          s->control_fd,      s->cgroup_fd,
-	    s->silent_fd,          s->exec_fd,         s->channel_fd,
-	    s->report_fd,          s->self_fd,
+	    s->mount.fuse_fd,
+	    s->backing.tree_fd,
+	    s->backing.detached_fd,
+	    s->backing.private_fd,
+	    s->record_fd,
+	    s->state_fd,
+	    s->notify_fd,
+	    s->control_fd,
+	    s->cgroup_fd,
+	    s->silent_fd,
+	    s->exec_fd,
+	    s->channel_fd,
+	    s->report_fd,
+	    s->self_fd,
+	    s->upgrade.words_fd,
+	    s->upgrade.former_exec_fd,
 	};
 	size_t count = 0;
 
@@ -127,15 +159,34 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-void supervisor_sweep(struct supervisor *s)
+/* All that the record names; nobody to ask for memory. */
+static size_t all_fds(const struct supervisor *s, int **out)
 {
-	static int known[OWN_FDS + HANDOVER_MAX_BOUND]; /* nobody to ask for memory */
+	static int known[OWN_FDS + HANDOVER_MAX_BOUND];
 	size_t count = own_fds(s, known);
-	unsigned next = STDERR_FILENO + 1;
 
 	for (int i = 0; i < HANDOVER_MAX_BOUND; i++)
 		if (s->bound[i].id)
 			known[count++] = s->bound[i].fd;
+	*out = known;
+	return count;
+}
+
+void supervisor_keep_fds(struct supervisor *s, bool keep)
+{
+	int *fds;
+	size_t count = all_fds(s, &fds);
+
+	for (size_t i = 0; i < count; i++)
+		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+void supervisor_sweep(struct supervisor *s)
+{
+	unsigned next = STDERR_FILENO + 1;
+	int *known;
+	size_t count = all_fds(s, &known);
+
 	qsort(known, count, sizeof *known, by_number);
 	for (size_t i = 0; i < count; i++) {
 		if ((unsigned)known[i] > next)

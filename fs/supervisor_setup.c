@@ -18,6 +18,18 @@ static void copy_text(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from);
 }
 
+/* Its path, also when another file has that name by now. */
+static void find_program(struct supervisor *s)
+{
+	static const char deleted[] = " (deleted)";
+	ssize_t length = readlink("/proc/self/exe", s->program, sizeof s->program - 1);
+	size_t end = length > 0 ? (size_t)length : 0;
+
+	s->program[end] = '\0';
+	if (end > strlen(deleted) && !strcmp(s->program + end - strlen(deleted), deleted))
+		s->program[end - strlen(deleted)] = '\0';
+}
+
 /* One descriptor for each bound file, here and in every worker. */
 static void raise_fd_limit(void)
 {
@@ -109,6 +121,7 @@ static void fill_handover(struct supervisor *s, const struct options *o)
 	h->config.device_minor = s->mount.device_minor;
 	h->config.mounted_at = clock_ns(CLOCK_REALTIME);
 	h->config.supervisor_pid = getpid();
+	supervisor_note_version(s);
 	copy_text(h->config.mountpoint, sizeof h->config.mountpoint, s->mount.point);
 	copy_text(h->config.source, sizeof h->config.source, o->source);
 	copy_text(h->config.store, sizeof h->config.store, s->backing.store);
@@ -149,6 +162,7 @@ enum exit_code supervisor_setup(struct supervisor *s, const struct options *opti
 
 	s->foreground = options->foreground;
 	s->debug = options->debug;
+	find_program(s);
 	raise_fd_limit();
 	code = supervisor_loop_init(s);
 	if (!code)

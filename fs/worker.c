@@ -212,6 +212,7 @@ static void start_control(struct worker *worker)
 	    .device_major = worker->handover->config.device_major,
 	    .device_minor = worker->handover->config.device_minor,
 	    .status = status_text,
+	    .upgrade = channel_upgrade,
 	    .context = worker,
 	};
 	int rc = control_create(&config, &worker->control);
@@ -362,6 +363,21 @@ static int version(void)
 	return 0;
 }
 
+/* What has to be the same in a program that takes our place: compared as text. */
+static int layout(void)
+{
+	const size_t handover[] = HANDOVER_LAYOUT;
+	const size_t transport[] = {TRANSPORT_AREA_OFFSET, sizeof(struct transport_area),
+				    offsetof(struct transport_area, init),
+				    offsetof(struct transport_area, request)};
+
+	printf("handover %u %016llx transport %016llx state %016llx\n", HANDOVER_VERSION,
+	       (unsigned long long)layout_of(handover, ARRAY_SIZE(handover)),
+	       (unsigned long long)layout_of(transport, ARRAY_SIZE(transport)),
+	       (unsigned long long)core_state_layout());
+	return 0;
+}
+
 static void inherit_nothing_further(void)
 {
 	for (int fd = HANDOVER_FD_FUSE; fd < HANDOVER_FD_END; fd++) {
@@ -397,6 +413,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		return version();
+	if (argc > 1 && strcmp(argv[1], "--layout") == 0)
+		return layout();
 	worker.handover = map_handover();
 	if (!worker.handover) {
 		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");
