@@ -11,12 +11,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 /* What our caller left open or ignored is none of ours, and must not live as long as we do. */
 static void forget_inheritance(void)
 {
-	close_range(STDERR_FILENO + 1, ~0U, 0);
+	int kept = sd_listen_fds(0);
+
+	/* But what systemd kept for us is. */
+	close_range(STDERR_FILENO + 1 + (unsigned)(kept > 0 ? kept : 0), ~0U, 0);
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR); /* the lowest free number is this one */

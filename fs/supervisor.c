@@ -100,6 +100,7 @@ static enum supervisor_state stop_worker(struct supervisor *s)
 	/* Ours first: the last one to let go of the socket ends the file system, and that may have
 	 * to wait for a worker. */
 	supervisor_close(&s->control_fd);
+	supervisor_fdstore_control(s);
 	if (!supervisor_child(s, CHILD_WORKER))
 		return STATE_ENDED;
 	supervisor_signal(s, CHILD_WORKER, SIGTERM);
@@ -206,6 +207,7 @@ static enum supervisor_state let_go(struct supervisor *s)
 	if (!control_pins_mount(s))
 		return STATE_LINGERING; /* the worker notices the end by itself */
 	supervisor_close(&s->control_fd);
+	supervisor_fdstore_control(s);
 	supervisor_signal(s, CHILD_WORKER, SIGTERM);
 	s->limit_at = now() + WORKER_LIMIT;
 	return STATE_LEAVING;
@@ -359,8 +361,11 @@ enum exit_code supervisor_end(struct supervisor *s)
 
 enum exit_code supervisor_run(const struct options *options, int report_fd)
 {
-	struct supervisor *s = supervisor_record_create();
+	struct supervisor *s = options->foreground ? supervisor_fdstore_find() : NULL;
 
+	if (s)
+		return supervisor_begin_again(s, options);
+	s = supervisor_record_create();
 	if (!s) {
 		log_error("preparing to survive: %m");
 		return EXIT_CODE_MOUNT;
@@ -368,6 +373,7 @@ enum exit_code supervisor_run(const struct options *options, int report_fd)
 	s->report_fd = report_fd;
 	s->code = supervisor_setup(s, options);
 	if (!s->code) {
+		supervisor_fdstore_begin(s);
 		s->restart_at = now(); /* the first one is due, once there is a standby */
 		supervisor_loop(s);
 	}

@@ -16,6 +16,7 @@
  * supervisor_standby.c a process that waits for our death
  * supervisor_adopt.c  going on where a former supervisor stopped
  * supervisor_upgrade.c another program in place of the running one
+ * supervisor_fdstore.c systemd's store of descriptors
  * supervisor_layout.c whether two programs can use the same memory */
 #ifndef MAPPINGFS_FS_SUPERVISOR_H
 #define MAPPINGFS_FS_SUPERVISOR_H
@@ -112,6 +113,7 @@ struct supervisor {
 
 	uint32_t generation; /* counts takeovers; of the words of children */
 	pid_t standby;       /* who may take over; 0: nobody */
+	bool fdstore;        /* systemd keeps our descriptors, too; there is no standby */
 	bool reported;       /* that it is ready */
 	bool stop_asked;     /* by a signal, and not handled to its end */
 	bool finished;       /* nothing is left to take over */
@@ -159,6 +161,7 @@ enum exit_code supervisor_end(struct supervisor *s);
 /* supervisor_setup.c */
 enum exit_code supervisor_setup(struct supervisor *s, const struct options *options);
 void supervisor_cleanup(struct supervisor *s);
+void supervisor_raise_fd_limit(void);
 /* Instead of the control socket, one that nobody can connect to and that wakes no worker: one that
  * is neither bound nor listens would look hung up, always. 0 or -errno. */
 int supervisor_silence_control(struct supervisor *s);
@@ -226,6 +229,14 @@ bool supervisor_upgrade_reverts(struct supervisor *s, bool fatal);
 enum exit_code supervisor_reenter(int record_fd);
 /* supervisor_report.c */
 void supervisor_note_version(struct supervisor *s); /* for the status */
+/* supervisor_fdstore.c: does nothing without a store */
+void supervisor_fdstore_begin(struct supervisor *s);
+void supervisor_fdstore_control(struct supervisor *s);         /* it is another one, or closed */
+void supervisor_fdstore_bound(struct supervisor *s, int slot); /* its fd came, or went (-1) */
+void supervisor_fdstore_end(struct supervisor *s);
+/* What a former service left there, with the numbers it has here; NULL: nothing of use. */
+struct supervisor *supervisor_fdstore_find(void);
+enum exit_code supervisor_begin_again(struct supervisor *s, const struct options *options);
 /* supervisor_standby.c */
 /* True in the child, when its turn has come: it is the supervisor then. */
 bool supervisor_standby_start(struct supervisor *s);

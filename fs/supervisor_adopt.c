@@ -3,6 +3,7 @@
 #include "core/util.h"
 #include "fs/supervisor.h"
 
+#include <signal.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -49,6 +50,8 @@ static void hear_worker(struct supervisor *s)
 		return;
 	if (s->channel_fd >= 0)
 		supervisor_watch_channel(s);
+	else /* it could not be talked to */
+		supervisor_signal(s, CHILD_WORKER, SIGKILL);
 	supervisor_ask_again(s);
 	if (!s->worker_ready && s->shared->live.ready_pid == worker)
 		supervisor_dispatch(s, EVENT_READY);

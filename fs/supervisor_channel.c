@@ -98,6 +98,7 @@ static int drop(struct supervisor *s, uint64_t id)
 		return 0; /* said twice, by a worker that took over */
 	s->bound[slot].id = 0;
 	supervisor_close(&s->bound[slot].fd);
+	supervisor_fdstore_bound(s, slot);
 	s->bound_count--;
 	publish(s, slot);
 	return 0;
@@ -118,6 +119,7 @@ static int hold(struct supervisor *s, uint64_t id, int fd)
 	drop(s, id); /* said twice, by a worker that took over: the newer one counts */
 	slot = find_bound(s, 0);
 	s->bound[slot].fd = kept;
+	supervisor_fdstore_bound(s, slot);
 	__atomic_store_n(&s->bound[slot].id, id, __ATOMIC_RELEASE);
 	s->bound_count++;
 	publish(s, slot);

@@ -31,7 +31,7 @@ static void find_program(struct supervisor *s)
 }
 
 /* One descriptor for each bound file, here and in every worker. */
-static void raise_fd_limit(void)
+void supervisor_raise_fd_limit(void)
 {
 	struct rlimit limit;
 
@@ -51,6 +51,7 @@ int supervisor_silence_control(struct supervisor *s)
 	supervisor_close(&s->silent_fd);
 	s->control_fd = pair[0];
 	s->silent_fd = pair[1];
+	supervisor_fdstore_control(s);
 	return 0;
 }
 
@@ -163,7 +164,7 @@ enum exit_code supervisor_setup(struct supervisor *s, const struct options *opti
 	s->foreground = options->foreground;
 	s->debug = options->debug;
 	find_program(s);
-	raise_fd_limit();
+	supervisor_raise_fd_limit();
 	code = supervisor_loop_init(s);
 	if (!code)
 		code = mount_resolve(&s->mount, options);
@@ -211,6 +212,7 @@ static void close_all(struct supervisor *s)
  * that nothing waits for an answer any more. */
 void supervisor_cleanup(struct supervisor *s)
 {
+	supervisor_fdstore_end(s);
 	mount_finish(&s->mount);
 	for (int i = 0; i < CHILD_COUNT; i++)
 		supervisor_end_child(s, (enum child_role)i);

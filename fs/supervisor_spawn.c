@@ -199,7 +199,7 @@ int supervisor_start_worker(struct supervisor *s)
 	/* A former supervisor was about to let go of it. */
 	if (s->control_fd < 0 && (rc = supervisor_silence_control(s)))
 		return rc;
-	if (s->standby < 0)
+	if (s->standby < 0 && !s->fdstore)
 		s->standby = 0; /* none could be had; perhaps now */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
