@@ -62,8 +62,7 @@ char *status_text(void *context)
 	    "bound_files", (json_int_t)u.bound, "store", h->config.store, "worker_fds",
 	    open_descriptors());
 	if (json) {
-		json_object_set_new(json, "confinement",
-				    confine_status(h, &worker->confinement));
+		json_object_set_new(json, "confinement", confine_status(h, &worker->confinement));
 		json_object_set_new(json, "supervisor_version",
 				    json_string(h->live.supervisor_version));
 		json_object_set_new(json, "upgrade", upgrade_json(h));
