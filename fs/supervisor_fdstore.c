@@ -128,7 +128,8 @@ static void renumber(struct supervisor *s, char **names, int count)
 		if (sscanf(names[i], "b%x", &slot) != 1 || slot >= HANDOVER_MAX_BOUND)
 			continue;
 		if (s->bound[slot].id)
-			s->bound[slot].fd = SD_LISTEN_FDS_START + i;
+			s->bound[slot].fd = fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC,
+						  HANDOVER_FD_FIRST_BOUND);
 		else
 			take_back(names[i]); /* its end was not told */
 	}
