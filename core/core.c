@@ -183,6 +183,11 @@ static bool is_memory(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == 0x01021994; /* TMPFS_MAGIC */
 }
 
+uint64_t core_state_layout(void)
+{
+	return state_layout();
+}
+
 int core_create(const struct core_config *config, struct core **out)
 {
 	struct core *core = calloc(1, sizeof *core);

@@ -47,6 +47,8 @@ struct core_listener {
 	void (*drop)(void *context, uint64_t id);
 	/* A wait that was deferred has ended. */
 	void (*waited)(void *context, const struct core_waited *waited);
+	/* Is it one of the processes that serve the mount? They join no job. */
+	bool (*serves)(void *context, pid_t pid);
 	/* The first process joined a job: core_end_jobs() has something to do. */
 	void (*has_jobs)(void *context);
 	/* Who polls under this number should look again. */
@@ -89,6 +91,8 @@ struct core_config {
 	bool cgroups_only; /* a process that cgroups cannot hold joins no job */
 };
 
+/* Of the state area: two programs whose numbers differ cannot use the same one. */
+uint64_t core_state_layout(void);
 int core_create(const struct core_config *config, struct core **out);
 void core_destroy(struct core *core); /* NULL is fine */
 /* After the last worker: members of jobs are killed or let go, no cgroup stays. With the same

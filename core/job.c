@@ -46,13 +46,15 @@ static int parse_pid(const char *word, pid_t *pid)
 }
 
 /* The first process, the kernel's threads and those that serve this mount belong to no job. */
-static int check_process(pid_t pid)
+static int check_process(const struct core *core, pid_t pid)
 {
+	const struct core_listener *l = &core->config.listener;
 	uint64_t begin;
 	bool kernel;
 	int rc;
 
-	if (pid == 1 || pid == getpid() || pid == getppid())
+	if (pid == 1 || pid == getpid() || pid == getppid() ||
+	    (l->serves && l->serves(l->context, pid)))
 		return -EPERM;
 	rc = process_begin(pid, &begin, &kernel);
 	return rc == 0 && kernel ? -EPERM : rc;
@@ -73,7 +75,7 @@ static int add(struct core *core, struct slot *slot, pid_t number, const struct 
 		return pidfd;
 	actor_signal(&actor, &pidfd, 1, 0, &rc);
 	if (rc == 0)
-		rc = check_process(pid);
+		rc = check_process(core, pid);
 	if (rc == 0 && process_ended(pidfd))
 		rc = -ESRCH;
 	return rc < 0 ? rc : job_join(core, slot, pid, pidfd);

@@ -60,6 +60,46 @@ static void apply_log(struct state_header *h)
 	h->log_count = 0;
 }
 
+uint64_t state_layout(void)
+{
+	const size_t parts[] = {
+	    STATE_VERSION,
+	    STATE_MAX_SLOTS,
+	    sizeof(struct state_header),
+	    sizeof(struct slot),
+	    sizeof(struct slot_place),
+	    sizeof(struct wait_handle),
+	    sizeof(struct account),
+	    sizeof(struct job_member),
+	    sizeof(struct request_record),
+	    offsetof(struct state_header, log),
+	    offsetof(struct state_header, records),
+	    offsetof(struct state_header, saved),
+	    offsetof(struct state_header, granted),
+	    offsetof(struct state_header, accounts_high),
+	    offsetof(struct slot, ino),
+	    offsetof(struct slot, wait),
+	    offsetof(struct slot, flush_error),
+	    offsetof(struct slot, watch),
+	    offsetof(struct slot, handle),
+	    offsetof(struct slot, place),
+	    offsetof(struct slot, charged),
+	    offsetof(struct wait_state, value),
+	    offsetof(struct wait_state, options),
+	    offsetof(struct wait_handle, poll),
+	    offsetof(struct wait_handle, signaled),
+	    offsetof(struct account, charged),
+	    offsetof(struct job_member, state),
+	    slots_offset(),
+	    places_offset(),
+	    handles_offset(),
+	    accounts_offset(),
+	    members_offset(),
+	};
+
+	return layout_of(parts, ARRAY_SIZE(parts));
+}
+
 int state_open(struct state *state, int memfd, uint64_t offset)
 {
 	struct stat st;

@@ -253,6 +253,8 @@ struct state {
 	bool fresh; /* this process initialised it: no worker before us */
 };
 
+/* Version, sizes and offsets of all this, as one number. */
+uint64_t state_layout(void);
 int state_open(struct state *state, int memfd, uint64_t offset);
 void state_close(struct state *state);
 /* The first worker has set everything up: from now on a new one continues instead. */

@@ -64,6 +64,16 @@ static inline uint64_t page_round_up(uint64_t bytes)
 	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+/* Sizes and offsets of what two programs share, as one number: FNV-1a. */
+static inline uint64_t layout_of(const size_t *parts, size_t count)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < count; i++)
+		hash = (hash ^ parts[i]) * 0x100000001b3ULL;
+	return hash;
+}
+
 static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ANSWER_TIMEOUT_MS 2000
+#define ANSWER_TIMEOUT_MS 10000
 
 static int send_message(const struct channel_message *message, const int *fd)
 {
@@ -30,8 +30,8 @@ static int send_message(const struct channel_message *message, const int *fd)
 	return sendmsg(HANDOVER_FD_CHANNEL, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* The supervisor does nothing but answer such messages, at once. */
-static int await_answer(const struct channel_message *asked)
+/* The supervisor does nothing but answer such messages, at once; another one, if it is killed. */
+static int await_answer(const struct channel_message *asked, const int *fd)
 {
 	struct pollfd ready = {.fd = HANDOVER_FD_CHANNEL, .events = POLLIN};
 	struct channel_message answer;
@@ -41,15 +41,18 @@ static int await_answer(const struct channel_message *asked)
 			return -ETIMEDOUT;
 		if (recv(HANDOVER_FD_CHANNEL, &answer, sizeof answer, 0) != sizeof answer)
 			return -EPIPE;
+		if (answer.type == CHANNEL_AGAIN && send_message(asked, fd) < 0)
+			return -EPIPE;
 		if (answer.type == asked->type && answer.id == asked->id)
 			return -answer.error;
 	}
 }
 
-void channel_ready(void)
+void channel_ready(struct handover *handover)
 {
 	struct channel_message message = {.type = CHANNEL_READY};
 
+	*(volatile int32_t *)&handover->live.ready_pid = getpid();
 	if (send_message(&message, NULL) < 0)
 		log_warn("the supervisor does not hear us: %m");
 }
@@ -60,7 +63,7 @@ int channel_hold(void *worker, uint64_t id, int fd)
 	int rc = send_message(&message, &fd);
 
 	(void)worker;
-	return rc < 0 ? rc : await_answer(&message);
+	return rc < 0 ? rc : await_answer(&message, &fd);
 }
 
 void channel_drop(void *worker, uint64_t id)
@@ -70,8 +73,19 @@ void channel_drop(void *worker, uint64_t id)
 
 	(void)worker;
 	if (rc == 0)
-		rc = await_answer(&message);
+		rc = await_answer(&message, NULL);
 	if (rc < 0)
 		log_warn("the supervisor keeps a file that is not bound any more: %s",
 			 strerror(-rc));
+}
+
+int channel_upgrade(void *context)
+{
+	struct channel_message message = {.type = CHANNEL_UPGRADE};
+	const struct worker *worker = context;
+	int rc = send_message(&message, NULL);
+
+	if (rc == 0)
+		rc = await_answer(&message, NULL);
+	return rc < 0 ? rc : (int)worker->handover->live.upgrade_number;
 }

@@ -25,6 +25,8 @@ struct control_config {
 	uint32_t user_connections; /* of one user, root apart; 0: no limit */
 	/* Returns a malloc'd JSON text for STATUS (also the xattr user.mapping.status). */
 	char *(*status)(void *context, uid_t uid);
+	/* For UPGRADE: its number, or -errno. */
+	int (*upgrade)(void *context);
 	void *context;
 };
 

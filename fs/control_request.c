@@ -46,6 +46,26 @@ static int handle_who(struct control_client *client, const struct control_reques
 	return control_who(client, node, answer);
 }
 
+static int handle_upgrade(struct control_client *client, const struct control_request *request,
+			  struct control_answer *answer)
+{
+	const struct control_config *config = &client->control->config;
+	char text[32];
+	int number;
+
+	(void)request;
+	if (client->uid != 0 && client->uid != geteuid())
+		return control_fail(answer, EPERM, "only root and who mounted it may do that");
+	number = config->upgrade ? config->upgrade(config->context) : -EOPNOTSUPP;
+	if (number < 0)
+		return control_fail(answer, -number, "the supervisor cannot be asked now");
+	snprintf(text, sizeof text, "{\"number\": %d}", number);
+	answer->fd = control_text_fd(text);
+	if (answer->fd < 0)
+		return control_fail(answer, -answer->fd, "the answer cannot be prepared");
+	return CONTROL_ANSWERED;
+}
+
 static struct core_setup setup_of(const struct control_request *request)
 {
 	const uint32_t flags = request->wire.flags;
@@ -100,6 +120,7 @@ int control_handle(struct control_client *client, const struct control_request *
 	    [WIRE_CONFIGURE] = handle_configure,
 	    [WIRE_WATCH] = control_watch,
 	    [WIRE_TOP] = control_top,
+	    [WIRE_UPGRADE] = handle_upgrade,
 	};
 
 	return handlers[request->wire.type](client, request, answer);

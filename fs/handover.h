@@ -9,6 +9,7 @@
 #ifndef MAPPINGFS_FS_HANDOVER_H
 #define MAPPINGFS_FS_HANDOVER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define HANDOVER_MAGIC   0x3153464dU /* "MFS1" */
@@ -55,6 +56,14 @@ enum {
 	HANDOVER_HAS_CGROUP = 1 << 6,
 };
 
+enum upgrade_state {
+	UPGRADE_NONE,
+	UPGRADE_RUNNING,
+	UPGRADE_DONE,
+	UPGRADE_REFUSED, /* nothing was touched */
+	UPGRADE_FAILED   /* the former program goes on */
+};
+
 /* Exit statuses of a worker that mean something to the supervisor; any other end is a death and
  * another worker is started. */
 enum {
@@ -79,14 +88,25 @@ struct handover {
 		uint32_t root_uid, root_gid;
 		uint32_t device_major, device_minor; /* st_dev of the mount, from mountinfo */
 		uint64_t mounted_at;                 /* CLOCK_REALTIME, nanoseconds */
-		int32_t supervisor_pid;
-		char mountpoint[4096]; /* absolute, resolved */
+		int32_t supervisor_pid;              /* anew when another one takes over */
+		char mountpoint[4096];               /* absolute, resolved */
 		char source[256];
 		char store[4096]; /* absolute; empty without store= */
 	} config;
 	struct {
+		/* Of the newest upgrade; all by the supervisor. */
+		uint32_t upgrade_number;
+		uint32_t upgrade_state; /* enum upgrade_state */
+		uint32_t upgrade_usec;  /* how long no worker answered */
+		char upgrade_text[256];
+		char supervisor_version[32];
 		uint32_t restarts;      /* supervisor: workers started after the first */
 		int32_t worker_pid;     /* supervisor */
+		int32_t standby_pid;    /* supervisor: who takes over if it is killed; 0: nobody */
+		uint32_t takeovers;     /* supervisor: how often that happened */
+		int32_t ready_pid;      /* worker: itself, right before it says READY */
+		uint32_t exited;        /* worker: 1 once exit_status holds; supervisor: 0 before */
+		int32_t exit_status;    /* worker: for a supervisor that is not its parent */
 		uint32_t answered_init; /* worker: 1 once INIT has been answered */
 		uint32_t has_jobs;      /* worker: 1 once a job may have had a member */
 		uint32_t ending;       /* supervisor: no mount any more, the worker ends the jobs */
@@ -109,10 +129,32 @@ struct handover {
 	} bound[HANDOVER_MAX_BOUND];
 };
 
+/* What a program must agree upon to use what another one has written here. */
+#define HANDOVER_LAYOUT                                                                            \
+	{                                                                                          \
+		HANDOVER_VERSION, sizeof(struct handover), offsetof(struct handover, live),        \
+		    offsetof(struct handover, bound),                                              \
+		    offsetof(struct handover, config.supervisor_pid),                              \
+		    offsetof(struct handover, config.mountpoint),                                  \
+		    offsetof(struct handover, config.store),                                       \
+		    offsetof(struct handover, live.answered_init),                                 \
+		    offsetof(struct handover, live.exit_status),                                   \
+		    offsetof(struct handover, live.mode), HANDOVER_STATE_OFFSET,                   \
+		    HANDOVER_MAX_BOUND, HANDOVER_FD_FIRST_BOUND                                    \
+	}
+
 /* Messages on the channel. HOLD carries exactly one descriptor by SCM_RIGHTS; the supervisor owns
  * its copy. Every HOLD and DROP is answered by a message of the same type and id with error set (0,
- * or a positive errno: EMFILE no room). READY is not answered. */
-enum channel_type { CHANNEL_READY = 1, CHANNEL_HOLD = 2, CHANNEL_DROP = 3 };
+ * or a positive errno: EMFILE no room). READY is not answered. AGAIN comes from a supervisor that
+ * took over: what was not answered yet is to be said again; being said twice does no harm. UPGRADE
+ * is answered as soon as live.upgrade_number counts it. */
+enum channel_type {
+	CHANNEL_READY = 1,
+	CHANNEL_HOLD = 2,
+	CHANNEL_DROP = 3,
+	CHANNEL_AGAIN = 4,
+	CHANNEL_UPGRADE = 5
+};
 
 struct channel_message {
 	uint32_t type;

@@ -7,14 +7,20 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 /* What our caller left open or ignored is none of ours, and must not live as long as we do. */
 static void forget_inheritance(void)
 {
-	close_range(STDERR_FILENO + 1, ~0U, 0);
+	int kept = sd_listen_fds(0);
+
+	/* But what systemd kept for us is. */
+	close_range(STDERR_FILENO + 1 + (unsigned)(kept > 0 ? kept : 0), ~0U, 0);
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR); /* the lowest free number is this one */
@@ -103,11 +109,27 @@ static enum exit_code run(struct options *options, int argc, char **argv)
 	return options->foreground ? supervisor_run(options, -1) : launch(options);
 }
 
+/* What only another of our own programs says. */
+static bool is_internal(int argc, char **argv, enum exit_code *code)
+{
+	if (argc == 4 && !strcmp(argv[1], "--can-adopt")) {
+		*code = supervisor_can_adopt(argv[2], argv[3]) ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+		return true;
+	}
+	if (argc == 4 && !strcmp(argv[1], "--adopt")) {
+		*code = supervisor_reenter(atoi(argv[2]));
+		return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	enum exit_code code;
 
+	if (is_internal(argc, argv, &code))
+		return code;
 	forget_inheritance();
 	code = run(&options, argc, argv);
 	options_finish(&options);

@@ -54,12 +54,14 @@ static int resolve(const char *given, char out[PATH_MAX])
 	return 0;
 }
 
-/* Not every caller may look into a mount of ours (noallow_other): that one lives, too. */
+/* Not every caller may look into a mount of ours (noallow_other): that one lives, too. The kernel
+ * knows attributes by heart: only who asks for news learns that nobody answers. */
 static bool point_is_dead(const char *point)
 {
-	struct stat st;
+	struct statx st;
 
-	return stat(point, &st) && is_dead(errno);
+	return statx(AT_FDCWD, point, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) &&
+	       is_dead(errno);
 }
 
 static enum exit_code replace_dead(const char *point)
@@ -236,7 +238,8 @@ bool mount_is_gone(const struct mount *m)
 
 void mount_finish(struct mount *m)
 {
-	if (m->fuse_fd >= 0)
-		close(m->fuse_fd);
-	m->fuse_fd = -1;
+	int fd = steal_fd(&m->fuse_fd);
+
+	if (fd >= 0)
+		close(fd);
 }

@@ -16,6 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_NS 10000000
+
 /* The file system is the account of what is committed (core/reserve.c): exactly the limit. */
 static uint64_t tmpfs_size(uint64_t limit)
 {
@@ -144,9 +147,22 @@ static enum exit_code open_tmpfs(struct mount_backing *backing, uint64_t limit)
 	return EXIT_CODE_MOUNT;
 }
 
+/* Who was killed a moment ago may not have let go of it yet. */
+static int lock_patiently(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static enum exit_code open_store(struct mount_backing *backing, const char *given)
 {
-	int fd;
+	int fd, rc;
 
 	if (mkdir(given, 0700) && errno != EEXIST) {
 		log_error("store %s: %m", given);
@@ -163,12 +179,13 @@ static enum exit_code open_store(struct mount_backing *backing, const char *give
 		log_error("store %s: %s", given, strerror(-backing->tree_fd));
 		return EXIT_CODE_MOUNT;
 	}
-	if (!flock(backing->tree_fd, LOCK_EX | LOCK_NB))
+	rc = lock_patiently(backing->tree_fd);
+	if (!rc)
 		return EXIT_CODE_OK;
-	if (errno == EWOULDBLOCK)
+	if (rc == -EWOULDBLOCK)
 		log_error("store %s: another mappingfs is using it", given);
 	else
-		log_error("locking store %s: %m", given);
+		log_error("locking store %s: %s", given, strerror(-rc));
 	return EXIT_CODE_MOUNT;
 }
 

@@ -106,6 +106,16 @@ static void add_users(json_t *json, const struct worker *worker, uid_t uid)
 		      "connections", (json_int_t)h->config.user_connections));
 }
 
+static json_t *upgrade_json(const struct handover *h)
+{
+	static const char *const states[] = {"none", "running", "done", "refused", "failed"};
+	const uint32_t state = h->live.upgrade_state;
+
+	return json_pack("{s:i s:s s:s s:f}", "number", (int)h->live.upgrade_number, "state",
+			 states[state < ARRAY_SIZE(states) ? state : 0], "text",
+			 h->live.upgrade_text, "stall_ms", (double)h->live.upgrade_usec / 1000);
+}
+
 char *status_text(void *context, uid_t uid)
 {
 	struct worker *worker = context;
@@ -116,11 +126,13 @@ char *status_text(void *context, uid_t uid)
 
 	core_usage(worker->core, &u);
 	json = json_pack(
-	    "{s:s s:s s:s s:s s:s s:s s:i s:i s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:i}",
+	    "{s:s s:s s:s s:s s:s s:s s:i s:i s:i s:I s:I s:f s:I s:I s:I s:I s:I s:I s:I s:I s:I "
+	    "s:s s:i}",
 	    "version", MAPPINGFS_VERSION, "mountpoint", h->config.mountpoint, "source",
 	    h->config.source, "mode", worker->passthrough ? "passthrough" : "cached", "mode_reason",
 	    h->live.mode_reason, "handle_lifetime", handle_lifetime(worker), "supervisor_pid",
-	    h->config.supervisor_pid, "worker_pid", (int)getpid(), "restarts",
+	    h->config.supervisor_pid, "standby_pid", h->live.standby_pid, "worker_pid",
+	    (int)getpid(), "takeovers", (json_int_t)h->live.takeovers, "restarts",
 	    (json_int_t)h->live.restarts, "uptime_seconds",
 	    (double)(clock_ns(CLOCK_REALTIME) - h->config.mounted_at) / 1e9, "limit_bytes",
 	    (json_int_t)u.limit, "committed_bytes", (json_int_t)u.committed, "resident_bytes",
@@ -134,6 +146,9 @@ char *status_text(void *context, uid_t uid)
 		json_object_set_new(json, "event_overflows", json_integer((json_int_t)u.overflows));
 		json_object_set_new(json, "troubles", troubles_json(&u));
 		json_object_set_new(json, "failing", failing_json(worker->core));
+		json_object_set_new(json, "supervisor_version",
+				    json_string(h->live.supervisor_version));
+		json_object_set_new(json, "upgrade", upgrade_json(h));
 		add_users(json, worker, uid);
 	}
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;

@@ -24,19 +24,6 @@ static uint64_t now(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-static void signal_child(pid_t pid, int signal)
-{
-	if (pid > 0)
-		kill(pid, signal);
-}
-
-static void close_control(struct supervisor *s)
-{
-	if (s->control_fd >= 0)
-		close(s->control_fd);
-	s->control_fd = -1;
-}
-
 /* --- the worker runs --- */
 
 static uint64_t pause_before_restart(unsigned failures)
@@ -87,8 +74,9 @@ static enum supervisor_state serve(struct supervisor *s)
 {
 	/* Why it is not bound has been said. The next worker gets a socket that keeps quiet. */
 	if (listen(s->control_fd, CONTROL_BACKLOG) && !supervisor_silence_control(s))
-		signal_child(s->worker, SIGTERM);
-	supervisor_report_ready(s);
+		supervisor_signal(s, CHILD_WORKER, SIGTERM);
+	if (!s->reported)
+		supervisor_report_ready(s);
 	return STATE_SERVING;
 }
 
@@ -100,7 +88,6 @@ static enum supervisor_state offer(struct supervisor *s)
 		log_warn("no control socket: %s", strerror(-pid));
 		return serve(s);
 	}
-	s->binder = pid;
 	return STATE_OFFERING;
 }
 
@@ -112,10 +99,11 @@ static enum supervisor_state stop_worker(struct supervisor *s)
 	s->restart_at = 0;
 	/* Ours first: the last one to let go of the socket ends the file system, and that may have
 	 * to wait for a worker. */
-	close_control(s);
-	if (!s->worker)
+	supervisor_close(&s->control_fd);
+	supervisor_fdstore_control(s);
+	if (!supervisor_child(s, CHILD_WORKER))
 		return STATE_ENDED;
-	signal_child(s->worker, SIGTERM);
+	supervisor_signal(s, CHILD_WORKER, SIGTERM);
 	s->limit_at = now() + WORKER_LIMIT;
 	return STATE_STOPPING;
 }
@@ -124,14 +112,13 @@ static enum supervisor_state unmount_with(struct supervisor *s, bool force)
 {
 	pid_t pid;
 
-	signal_child(s->binder, SIGKILL);
-	signal_child(s->unmounter, SIGKILL);
+	supervisor_signal(s, CHILD_BINDER, SIGKILL);
+	supervisor_signal(s, CHILD_UNMOUNTER, SIGKILL);
 	pid = supervisor_errand_unmount(s, force);
 	if (pid < 0) {
 		log_error("unmounting: %s", strerror(-pid));
 		return stop_worker(s); /* cleaning up tries once more */
 	}
-	s->unmounter = pid;
 	s->limit_at = now() + UNMOUNT_LIMIT;
 	return STATE_UNMOUNTING;
 }
@@ -154,7 +141,7 @@ static enum supervisor_state kill_worker(struct supervisor *s)
 {
 	s->limit_at = 0;
 	log_warn("the worker does not end by itself: killing it");
-	signal_child(s->worker, SIGKILL);
+	supervisor_signal(s, CHILD_WORKER, SIGKILL);
 	mount_finish(&s->mount);
 	return s->state;
 }
@@ -214,22 +201,64 @@ static enum supervisor_state let_go(struct supervisor *s)
 {
 	log_info("%s: unmounted", s->mount.point);
 	s->restart_at = 0;
-	signal_child(s->binder, SIGKILL);
-	if (!s->worker)
+	supervisor_signal(s, CHILD_BINDER, SIGKILL);
+	if (!supervisor_child(s, CHILD_WORKER))
 		return linger(s);
 	if (!control_pins_mount(s))
 		return STATE_LINGERING; /* the worker notices the end by itself */
-	close_control(s);
-	signal_child(s->worker, SIGTERM);
+	supervisor_close(&s->control_fd);
+	supervisor_fdstore_control(s);
+	supervisor_signal(s, CHILD_WORKER, SIGTERM);
 	s->limit_at = now() + WORKER_LIMIT;
 	return STATE_LEAVING;
 }
 
-static enum supervisor_state kill_leaving(struct supervisor *s)
+static enum supervisor_state kill_late(struct supervisor *s)
 {
 	s->limit_at = 0;
-	signal_child(s->worker, SIGKILL);
+	supervisor_signal(s, CHILD_WORKER, SIGKILL);
 	return s->state;
+}
+
+/* --- in the place of a supervisor that was killed --- */
+
+/* Between a worker's end and the next one's beginning, perhaps. */
+static enum supervisor_state resume(struct supervisor *s)
+{
+	if (supervisor_child(s, CHILD_WORKER) || s->restart_at)
+		return s->state;
+	return start(s);
+}
+
+/* It may have heard that the worker is ready, and no more. */
+static enum supervisor_state resume_starting(struct supervisor *s)
+{
+	if (!s->worker_ready)
+		return resume(s);
+	return supervisor_child(s, CHILD_BINDER) ? STATE_OFFERING : offer(s);
+}
+
+static enum supervisor_state resume_offering(struct supervisor *s)
+{
+	resume(s);
+	return supervisor_child(s, CHILD_BINDER) ? s->state : offer(s);
+}
+
+static enum supervisor_state resume_serving(struct supervisor *s)
+{
+	resume(s);
+	return serve(s);
+}
+
+static enum supervisor_state resume_lingering(struct supervisor *s)
+{
+	return supervisor_child(s, CHILD_WORKER) || s->restart_at ? s->state : linger(s);
+}
+
+static enum supervisor_state resume_unmounting(struct supervisor *s)
+{
+	resume(s);
+	return supervisor_child(s, CHILD_UNMOUNTER) ? s->state : unmount_with(s, !s->ever_ready);
 }
 
 /* What happens in each state at each event; an empty cell is nothing. */
@@ -243,6 +272,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
+		[EVENT_ADOPTED] = resume_starting,
 	},
 	[STATE_OFFERING] = {
 		[EVENT_OFFERED] = serve,
@@ -252,6 +282,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
+		[EVENT_ADOPTED] = resume_offering,
 	},
 	[STATE_SERVING] = {
 		[EVENT_DIED] = restart,
@@ -260,13 +291,18 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_GONE] = let_go,
 		[EVENT_STOP] = unmount,
 		[EVENT_RESTART] = start,
+		[EVENT_LIMIT] = kill_late,
+		[EVENT_UPGRADE] = supervisor_upgrade_check,
+		[EVENT_CHECKED] = supervisor_upgrade_enter,
+		[EVENT_ADOPTED] = resume_serving,
 	},
 	[STATE_LEAVING] = {
 		[EVENT_DIED] = linger,
 		[EVENT_FATAL] = end,
 		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = stop_worker,
-		[EVENT_LIMIT] = kill_leaving,
+		[EVENT_LIMIT] = kill_late,
+		[EVENT_ADOPTED] = let_go,
 	},
 	[STATE_LINGERING] = {
 		[EVENT_DIED] = restart,
@@ -274,6 +310,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = stop_worker,
 		[EVENT_RESTART] = start,
+		[EVENT_ADOPTED] = resume_lingering,
 	},
 	[STATE_UNMOUNTING] = {
 		[EVENT_DIED] = restart, /* unmounting may have to write through it */
@@ -282,6 +319,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_STOP] = unmount_by_force,
 		[EVENT_RESTART] = start,
 		[EVENT_LIMIT] = unmount_by_force,
+		[EVENT_ADOPTED] = resume_unmounting,
 	},
 	[STATE_STOPPING] = {
 		[EVENT_DIED] = end,
@@ -289,6 +327,7 @@ static const action table[STATE_COUNT][EVENT_COUNT] = {
 		[EVENT_UNMOUNTED] = unmounted,
 		[EVENT_STOP] = kill_worker,
 		[EVENT_LIMIT] = kill_worker,
+		[EVENT_ADOPTED] = stop_worker,
 	},
 };
 /* clang-format on */
@@ -301,22 +340,42 @@ void supervisor_dispatch(struct supervisor *s, enum supervisor_event event)
 		s->worker_ready = s->ever_ready = true;
 		s->ready_at = now();
 		s->failures = 0;
+		supervisor_upgrade_ready(s);
 	}
 	act = table[s->state][event];
 	if (act)
 		s->state = act(s);
 }
 
+enum exit_code supervisor_end(struct supervisor *s)
+{
+	enum exit_code code;
+
+	supervisor_cleanup(s);
+	supervisor_standby_finish(s);
+	supervisor_report_end(s);
+	code = s->code;
+	supervisor_record_destroy(s);
+	return code;
+}
+
 enum exit_code supervisor_run(const struct options *options, int report_fd)
 {
-	struct supervisor s = {.options = options, .report_fd = report_fd};
+	struct supervisor *s = options->foreground ? supervisor_fdstore_find() : NULL;
 
-	s.code = supervisor_setup(&s);
-	if (!s.code) {
-		start(&s);
-		supervisor_loop(&s);
+	if (s)
+		return supervisor_begin_again(s, options);
+	s = supervisor_record_create();
+	if (!s) {
+		log_error("preparing to survive: %m");
+		return EXIT_CODE_MOUNT;
 	}
-	supervisor_cleanup(&s);
-	supervisor_report_end(&s);
-	return s.code;
+	s->report_fd = report_fd;
+	s->code = supervisor_setup(s, options);
+	if (!s->code) {
+		supervisor_fdstore_begin(s);
+		s->restart_at = now(); /* the first one is due, once there is a standby */
+		supervisor_loop(s);
+	}
+	return supervisor_end(s);
 }

@@ -290,7 +290,7 @@ void supervisor_restore_bindings(struct supervisor *s)
 	unsigned found = 0;
 	int rc;
 
-	if (!s->options->store)
+	if (!s->backing.store[0])
 		return;
 	search.directory = openat(s->backing.tree_fd, BINDFILE_DIRECTORY,
 				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -299,11 +299,11 @@ void supervisor_restore_bindings(struct supervisor *s)
 	if (!is_ours_alone(s->backing.tree_fd) || !is_ours_alone(search.directory)) {
 		log_warn("store %s: others may write in it: what its objects are bound to is not "
 			 "believed",
-			 s->options->store);
+			 s->backing.store);
 	} else {
 		rc = read_ids(&search);
 		if (rc < 0)
-			log_warn("store %s: reading its bindings: %s", s->options->store,
+			log_warn("store %s: reading its bindings: %s", s->backing.store,
 				 strerror(-rc));
 		while (rc == 0 && search.next < search.count)
 			found += run_child(s, &search);

@@ -96,8 +96,9 @@ static int drop(struct supervisor *s, uint64_t id)
 		return EINVAL;
 	if (slot < 0)
 		return 0; /* said twice, by a worker that took over */
-	close(s->bound[slot].fd);
-	s->bound[slot] = (struct bound){.fd = -1};
+	s->bound[slot].id = 0;
+	supervisor_close(&s->bound[slot].fd);
+	supervisor_fdstore_bound(s, slot);
 	s->bound_count--;
 	publish(s, slot);
 	return 0;
@@ -117,7 +118,9 @@ int supervisor_hold(struct supervisor *s, uint64_t id, int fd)
 		return errno;
 	drop(s, id); /* said twice, by a worker that took over: the newer one counts */
 	slot = find_bound(s, 0);
-	s->bound[slot] = (struct bound){.id = id, .fd = kept};
+	s->bound[slot].fd = kept;
+	supervisor_fdstore_bound(s, slot);
+	__atomic_store_n(&s->bound[slot].id, id, __ATOMIC_RELEASE);
 	s->bound_count++;
 	publish(s, slot);
 	return 0;
@@ -127,7 +130,13 @@ static void answer(struct supervisor *s, struct channel_message message, int err
 {
 	message.error = error;
 	if (send(s->channel_fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		log_debug("answering worker %d: %m", s->worker);
+		log_debug("answering the worker: %m");
+}
+
+static void answer_upgrade(struct supervisor *s, struct channel_message message)
+{
+	supervisor_upgrade_ask(s);
+	answer(s, message, 0);
 }
 
 static void handle(struct supervisor *s, const struct received *r)
@@ -135,7 +144,7 @@ static void handle(struct supervisor *s, const struct received *r)
 	const struct channel_message *message = &r->message;
 
 	if (r->length != sizeof *message) {
-		log_warn("worker %d: a message of %zu bytes is ignored", s->worker, r->length);
+		log_warn("a message of %zu bytes from the worker is ignored", r->length);
 		return;
 	}
 	switch (message->type) {
@@ -147,11 +156,14 @@ static void handle(struct supervisor *s, const struct received *r)
 		answer(s, *message,
 		       r->fd_count == 1 ? supervisor_hold(s, message->id, r->fds[0]) : EINVAL);
 		return;
+	case CHANNEL_UPGRADE:
+		answer_upgrade(s, *message);
+		return;
 	case CHANNEL_DROP:
 		answer(s, *message, drop(s, message->id));
 		return;
 	default:
-		log_warn("worker %d: a message of type %u is ignored", s->worker, message->type);
+		log_warn("a message of type %u from the worker is ignored", message->type);
 	}
 }
 
@@ -174,7 +186,11 @@ void supervisor_receive(struct supervisor *s)
 
 void supervisor_close_channel(struct supervisor *s)
 {
+	supervisor_close(&s->channel_fd);
+}
+
+void supervisor_ask_again(struct supervisor *s)
+{
 	if (s->channel_fd >= 0)
-		close(s->channel_fd);
-	s->channel_fd = -1;
+		answer(s, (struct channel_message){.type = CHANNEL_AGAIN}, 0);
 }

@@ -27,6 +27,15 @@ static void clear_stale(int root, const char *name)
 		unlinkat(root, name, 0);
 }
 
+static bool is_bound(int socket)
+{
+	struct sockaddr_un address;
+	socklen_t length = sizeof address;
+
+	return !getsockname(socket, (struct sockaddr *)&address, &length) &&
+	       length > offsetof(struct sockaddr_un, sun_path);
+}
+
 /* A mount of the file system that is writable and attached nowhere, or -errno. */
 static int clone_mount(const struct supervisor *s)
 {
@@ -64,6 +73,8 @@ static int bind_inside(const struct supervisor *s)
 		tree = copy_mount(s);
 	if (tree < 0)
 		return -tree;
+	if (is_bound(s->control_fd)) /* by an errand of a former supervisor */
+		return fchmodat(tree, CONTROL_NAME, 0666, 0) ? errno : 0;
 	clear_stale(tree, CONTROL_NAME);
 	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" CONTROL_NAME, tree);
 	umask(0111);
@@ -97,18 +108,18 @@ static int take_down(const struct supervisor *s, bool force)
 }
 
 /* In the child: Ctrl-C on the terminal ends the supervisor, not its errands. */
-static pid_t fork_errand(void)
+static pid_t fork_errand(struct supervisor *s, enum child_role role)
 {
-	pid_t pid = fork();
+	pid_t pid = supervisor_fork(s, role);
 
 	if (!pid)
 		setpgid(0, 0);
-	return neg_errno(pid);
+	return pid;
 }
 
 pid_t supervisor_errand_bind(struct supervisor *s)
 {
-	pid_t pid = fork_errand();
+	pid_t pid = fork_errand(s, CHILD_BINDER);
 
 	if (!pid)
 		_exit(s->control_path[0] ? link_to_outside(s) : bind_inside(s));
@@ -117,7 +128,7 @@ pid_t supervisor_errand_bind(struct supervisor *s)
 
 pid_t supervisor_errand_unmount(struct supervisor *s, bool force)
 {
-	pid_t pid = fork_errand();
+	pid_t pid = fork_errand(s, CHILD_UNMOUNTER);
 
 	if (!pid)
 		_exit(take_down(s, force));

@@ -14,11 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL, SOURCE_LEADER };
+enum source { SOURCE_SIGNAL, SOURCE_MOUNTINFO, SOURCE_CHANNEL, SOURCE_CHILD /* + its role */ };
 
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
-#endif
 #define DYING_TRIES    20
 #define DYING_PAUSE_NS 250000
 
@@ -35,13 +32,9 @@ int supervisor_watch_channel(struct supervisor *s)
 	return watch(s, s->channel_fd, EPOLLIN, SOURCE_CHANNEL);
 }
 
-/* A killed worker is reaped only when its last thread is dead, and one may sit in fdatasync(2) on a
- * dying disk. Its first thread serves: when that ends, the next worker is due. */
-void supervisor_watch_leader(struct supervisor *s)
+void supervisor_watch_child(struct supervisor *s, enum child_role role)
 {
-	s->leader_fd = sys->pidfd_open(s->worker, PIDFD_THREAD);
-	if (s->leader_fd >= 0)
-		watch(s, s->leader_fd, EPOLLIN, SOURCE_LEADER);
+	watch(s, s->children[role].fd, EPOLLIN, (enum source)(SOURCE_CHILD + (int)role));
 }
 
 enum exit_code supervisor_loop_init(struct supervisor *s)
@@ -52,6 +45,7 @@ enum exit_code supervisor_loop_init(struct supervisor *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -70,11 +64,8 @@ void supervisor_loop_finish(struct supervisor *s)
 {
 	int *const fds[] = {&s->signal_fd, &s->mountinfo_fd, &s->epoll_fd};
 
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-		*fds[i] = -1;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		supervisor_close(fds[i]);
 }
 
 /* --- children --- */
@@ -94,25 +85,56 @@ static void errand_ended(const char *what, int status)
 		log_warn("%s: %s", what, strerror(WEXITSTATUS(status)));
 }
 
-static void child_ended(struct supervisor *s, pid_t pid, int status)
+static void worker_ended(struct supervisor *s, int status)
 {
-	if (pid == s->worker) {
-		enum supervisor_event event;
+	enum supervisor_event event;
 
-		supervisor_receive(s); /* what it said before it died */
-		supervisor_worker_ended(s, status);
-		s->ended_cleanly =
-		    WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_UNMOUNTED;
-		event = classify(s, status);
-		supervisor_dispatch(s, event);
-	} else if (pid == s->binder) {
-		s->binder = 0;
-		errand_ended("no control socket in the mount", status);
-		supervisor_dispatch(s, EVENT_OFFERED);
-	} else if (pid == s->unmounter) {
-		s->unmounter = 0;
-		errand_ended("unmounting", status);
-		supervisor_dispatch(s, EVENT_DETACHED);
+	supervisor_receive(s); /* what it said before it died */
+	supervisor_worker_ended(s, status);
+	s->ended_cleanly = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_UNMOUNTED;
+	event = classify(s, status);
+	/* The former program may do better. */
+	if (!s->worker_ready && supervisor_upgrade_reverts(s, event == EVENT_FATAL))
+		event = EVENT_DIED;
+	supervisor_dispatch(s, event);
+}
+
+static void binder_ended(struct supervisor *s, int status)
+{
+	supervisor_forget_child(s, CHILD_BINDER);
+	errand_ended("no control socket in the mount", status);
+	supervisor_dispatch(s, EVENT_OFFERED);
+}
+
+static void checker_ended(struct supervisor *s, int status)
+{
+	supervisor_forget_child(s, CHILD_CHECKER);
+	supervisor_upgrade_checked(s, status);
+}
+
+static void unmounter_ended(struct supervisor *s, int status)
+{
+	supervisor_forget_child(s, CHILD_UNMOUNTER);
+	errand_ended("unmounting", status);
+	supervisor_dispatch(s, EVENT_DETACHED);
+}
+
+static void (*const ended[CHILD_COUNT])(struct supervisor *s, int status) = {
+    [CHILD_WORKER] = worker_ended,
+    [CHILD_BINDER] = binder_ended,
+    [CHILD_UNMOUNTER] = unmounter_ended,
+    [CHILD_CHECKER] = checker_ended,
+};
+
+static void reap_one(struct supervisor *s, pid_t pid, int status)
+{
+	if (supervisor_standby_ended(s, pid))
+		return;
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		if (pid != supervisor_child(s, (enum child_role)i))
+			continue;
+		ended[i](s, status);
+		return;
 	}
 }
 
@@ -122,23 +144,36 @@ static void reap(struct supervisor *s)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		child_ended(s, pid, status);
+		reap_one(s, pid, status);
+}
+
+void supervisor_child_gone(struct supervisor *s, enum child_role role)
+{
+	const struct handover *h = s->shared;
+	int status = 0;
+
+	if (role == CHILD_CHECKER)
+		status = SIGKILL; /* nobody heard its answer */
+	if (role == CHILD_WORKER)
+		status = h->live.exited ? (h->live.exit_status & 0xff) << 8 : SIGKILL;
+	ended[role](s, status);
 }
 
 /* Mostly the other threads die in the same instant, and the true status can be had. */
-static void on_leader(struct supervisor *s)
+static void on_child(struct supervisor *s, enum child_role role)
 {
 	const struct timespec pause = {.tv_nsec = DYING_PAUSE_NS};
-	pid_t worker = s->worker;
+	pid_t child = supervisor_child(s, role);
 
-	for (int i = 0; i < DYING_TRIES; i++) {
+	for (int i = 0; i < DYING_TRIES && supervisor_is_parent(s, role); i++) {
 		reap(s);
-		if (s->worker != worker || !worker)
+		if (supervisor_child(s, role) != child || !child)
 			return;
 		nanosleep(&pause, NULL);
 	}
-	log_warn("worker %d is dead but for a thread that waits in the kernel", worker);
-	child_ended(s, worker, SIGKILL);
+	if (supervisor_is_parent(s, role))
+		log_warn("worker %d is dead but for a thread that waits in the kernel", child);
+	supervisor_child_gone(s, role);
 }
 
 /* --- waiting --- */
@@ -148,13 +183,18 @@ static void on_signals(struct supervisor *s)
 	struct signalfd_siginfo info;
 
 	while (read(s->signal_fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo != SIGCHLD)
-			supervisor_dispatch(s, EVENT_STOP);
+		if (info.ssi_signo == SIGUSR2)
+			supervisor_upgrade_ask(s);
+		if (info.ssi_signo == SIGCHLD || info.ssi_signo == SIGUSR2)
+			continue;
+		s->stop_asked = true;
+		supervisor_dispatch(s, EVENT_STOP);
+		s->stop_asked = false;
 	}
 	reap(s);
 }
 
-static void on_mountinfo(struct supervisor *s)
+void supervisor_check_mount(struct supervisor *s)
 {
 	if (!mount_info_has_device(s->mount.device_major, s->mount.device_minor))
 		supervisor_dispatch(s, EVENT_GONE);
@@ -167,14 +207,13 @@ static void on_source(struct supervisor *s, enum source source)
 		on_signals(s);
 		break;
 	case SOURCE_MOUNTINFO:
-		on_mountinfo(s);
+		supervisor_check_mount(s);
 		break;
 	case SOURCE_CHANNEL:
 		supervisor_receive(s);
 		break;
-	case SOURCE_LEADER:
-		on_leader(s);
-		break;
+	default:
+		on_child(s, (enum child_role)(source - SOURCE_CHILD));
 	}
 }
 
@@ -202,11 +241,31 @@ static void on_deadlines(struct supervisor *s)
 		supervisor_dispatch(s, EVENT_LIMIT);
 }
 
+bool supervisor_stand_by(struct supervisor *s)
+{
+	if (!supervisor_standby_start(s))
+		return false;
+	while (!s->standby) /* one of our own comes first */
+		supervisor_standby_start(s);
+	return true;
+}
+
+/* False: it is our turn, and we cannot take it. */
+static bool keep_standby(struct supervisor *s)
+{
+	if (s->standby || !supervisor_stand_by(s))
+		return true;
+	s->code = supervisor_adopt(s, true);
+	return !s->code;
+}
+
 void supervisor_loop(struct supervisor *s)
 {
 	while (s->state != STATE_ENDED) {
 		struct epoll_event event;
 
+		if (!keep_standby(s))
+			break;
 		/* One at a time: handling one may close what the next would speak of. */
 		if (epoll_wait(s->epoll_fd, &event, 1, next_timeout(s)) > 0)
 			on_source(s, (enum source)event.data.u32);

@@ -3,7 +3,6 @@
 #include "fs/supervisor.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -12,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static void copy_text(char *to, size_t size, const char *from)
@@ -20,8 +18,20 @@ static void copy_text(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from);
 }
 
+/* Its path, also when another file has that name by now. */
+static void find_program(struct supervisor *s)
+{
+	static const char deleted[] = " (deleted)";
+	ssize_t length = readlink("/proc/self/exe", s->program, sizeof s->program - 1);
+	size_t end = length > 0 ? (size_t)length : 0;
+
+	s->program[end] = '\0';
+	if (end > strlen(deleted) && !strcmp(s->program + end - strlen(deleted), deleted))
+		s->program[end - strlen(deleted)] = '\0';
+}
+
 /* One descriptor for each bound file, here and in every worker. */
-static void raise_fd_limit(void)
+void supervisor_raise_fd_limit(void)
 {
 	struct rlimit limit;
 
@@ -37,12 +47,11 @@ int supervisor_silence_control(struct supervisor *s)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	if (s->control_fd >= 0)
-		close(s->control_fd);
-	if (s->silent_fd >= 0)
-		close(s->silent_fd);
+	supervisor_close(&s->control_fd);
+	supervisor_close(&s->silent_fd);
 	s->control_fd = pair[0];
 	s->silent_fd = pair[1];
+	supervisor_fdstore_control(s);
 	return 0;
 }
 
@@ -68,19 +77,11 @@ static int make_state(struct supervisor *s)
 	s->state_fd = memfd_create("mappingfs-state", MFD_CLOEXEC);
 	if (s->state_fd < 0 || ftruncate(s->state_fd, HANDOVER_STATE_OFFSET))
 		return -errno;
-	s->shared =
-	    mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE, MAP_SHARED, s->state_fd, 0);
-	if (s->shared == MAP_FAILED) {
-		s->shared = NULL;
-		return -errno;
-	}
-	s->bound = calloc(HANDOVER_MAX_BOUND, sizeof *s->bound);
-	return s->bound ? 0 : -ENOMEM;
+	return supervisor_map_shared(s);
 }
 
-static uint32_t handover_flags(const struct supervisor *s)
+static uint32_t handover_flags(const struct supervisor *s, const struct options *o)
 {
-	const struct options *o = s->options;
 	uint32_t flags = 0;
 
 	if (o->allow_other)
@@ -101,9 +102,8 @@ static uint32_t handover_flags(const struct supervisor *s)
 	return flags;
 }
 
-static void fill_handover(struct supervisor *s)
+static void fill_handover(struct supervisor *s, const struct options *o)
 {
-	const struct options *o = s->options;
 	struct handover *h = s->shared;
 
 	h->magic = HANDOVER_MAGIC;
@@ -112,7 +112,7 @@ static void fill_handover(struct supervisor *s)
 	h->config.lifetime = (uint32_t)o->lifetime;
 	h->config.jobs = (uint32_t)o->jobs;
 	h->config.confine = (uint32_t)o->confine;
-	h->config.flags = handover_flags(s);
+	h->config.flags = handover_flags(s, o);
 	h->config.poll_usec = o->poll_usec;
 	h->config.limit = o->size;
 	h->config.user_objects = (uint64_t)o->user_objects;
@@ -126,6 +126,7 @@ static void fill_handover(struct supervisor *s)
 	h->config.device_minor = s->mount.device_minor;
 	h->config.mounted_at = clock_ns(CLOCK_REALTIME);
 	h->config.supervisor_pid = getpid();
+	supervisor_note_version(s);
 	copy_text(h->config.mountpoint, sizeof h->config.mountpoint, s->mount.point);
 	copy_text(h->config.source, sizeof h->config.source, o->source);
 	copy_text(h->config.store, sizeof h->config.store, s->backing.store);
@@ -147,46 +148,38 @@ static int make_shared(struct supervisor *s)
 	return mount_as_root() ? 0 : bind_outside(s);
 }
 
-static void init(struct supervisor *s)
+static enum exit_code find_cgroups(struct supervisor *s, const struct options *options)
 {
-	s->mount.fuse_fd = -1;
-	s->mount.id = -1;
-	s->backing = (struct mount_backing){.tree_fd = -1, .detached_fd = -1, .private_fd = -1};
-	s->state_fd = s->notify_fd = s->control_fd = s->silent_fd = s->exec_fd = s->channel_fd = -1;
-	s->cgroup_fd = -1;
-	s->leader_fd = s->signal_fd = s->mountinfo_fd = s->epoll_fd = -1;
-}
-
-static enum exit_code find_cgroups(struct supervisor *s)
-{
-	int fd = s->options->jobs == JOBS_MODE_PIDFD ? -ENOENT : mount_cgroup_open();
+	int fd = options->jobs == JOBS_MODE_PIDFD ? -ENOENT : mount_cgroup_open();
 
 	s->cgroup_fd = fd < 0 ? -1 : fd;
-	if (fd >= 0 || s->options->jobs != JOBS_MODE_CGROUP)
+	if (fd >= 0 || options->jobs != JOBS_MODE_CGROUP)
 		return EXIT_CODE_OK;
 	log_error("jobs=cgroup cannot be had: no cgroup v2 tree is mounted: %s", strerror(-fd));
 	return EXIT_CODE_MOUNT;
 }
 
 /* The mount comes last: what fails before it leaves nothing that people see. */
-enum exit_code supervisor_setup(struct supervisor *s)
+enum exit_code supervisor_setup(struct supervisor *s, const struct options *options)
 {
 	enum exit_code code;
 	int rc;
 
-	init(s);
-	raise_fd_limit();
+	s->foreground = options->foreground;
+	s->debug = options->debug;
+	find_program(s);
+	supervisor_raise_fd_limit();
 	code = supervisor_loop_init(s);
 	if (!code)
-		code = mount_resolve(&s->mount, s->options);
+		code = mount_resolve(&s->mount, options);
 	if (code)
 		return code;
 	s->exec_fd = supervisor_find_worker();
 	if (s->exec_fd < 0)
 		return EXIT_CODE_WORKER;
-	code = find_cgroups(s);
+	code = find_cgroups(s, options);
 	if (!code)
-		code = mount_backing_open(&s->backing, s->options);
+		code = mount_backing_open(&s->backing, options);
 	if (code)
 		return code;
 	rc = make_shared(s);
@@ -195,10 +188,10 @@ enum exit_code supervisor_setup(struct supervisor *s)
 		return EXIT_CODE_MOUNT;
 	}
 	supervisor_restore_bindings(s);
-	code = mount_attach(&s->mount, s->options);
+	code = mount_attach(&s->mount, options);
 	if (code)
 		return code;
-	fill_handover(s);
+	fill_handover(s, options);
 	if (chdir("/"))
 		log_debug("chdir: %m");
 	return EXIT_CODE_OK;
@@ -209,40 +202,25 @@ static void close_all(struct supervisor *s)
 	int *const fds[] = {&s->state_fd,  &s->notify_fd, &s->control_fd,
 			    &s->silent_fd, &s->exec_fd,   &s->cgroup_fd};
 
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-		*fds[i] = -1;
-	}
-	for (int i = 0; s->bound && i < HANDOVER_MAX_BOUND; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		supervisor_close(fds[i]);
+	for (int i = 0; i < HANDOVER_MAX_BOUND; i++) {
 		if (s->bound[i].id)
-			close(s->bound[i].fd);
+			supervisor_close(&s->bound[i].fd);
+		s->bound[i].id = 0;
 	}
-	free(s->bound);
-	s->bound = NULL;
-	if (s->shared)
-		munmap(s->shared, sizeof *s->shared);
-	s->shared = NULL;
 	supervisor_close_channel(s);
 	supervisor_loop_finish(s);
-}
-
-static void end_child(pid_t pid)
-{
-	if (pid <= 0)
-		return;
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 /* The end, and the way back from a setup that failed half-way. /dev/fuse is closed first: after
  * that nothing waits for an answer any more. */
 void supervisor_cleanup(struct supervisor *s)
 {
+	supervisor_fdstore_end(s);
 	mount_finish(&s->mount);
-	end_child(s->worker);
-	end_child(s->binder);
-	end_child(s->unmounter);
+	for (int i = 0; i < CHILD_COUNT; i++)
+		supervisor_end_child(s, (enum child_role)i);
 	supervisor_end_jobs(s);
 	close_all(s);
 	if (s->mount.id >= 0)

@@ -132,7 +132,7 @@ static void become_worker(struct supervisor *s, int channel)
 	default_signals();
 	setpgid(0, 0); /* Ctrl-C on the terminal is for the supervisor alone */
 	unsetenv("NOTIFY_SOCKET");
-	if (program >= 0 && !place_stdio(s->options->foreground) && !place_fixed(s, channel) &&
+	if (program >= 0 && !place_stdio(s->foreground) && !place_fixed(s, channel) &&
 	    !keep_bound(s))
 		execute(s, program);
 	snprintf(reason, sizeof s->shared->live.fatal_reason,
@@ -147,7 +147,7 @@ static void become_undertaker(struct supervisor *s)
 	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
 
 	default_signals();
-	if (program >= 0 && !place_stdio(s->options->foreground) &&
+	if (program >= 0 && !place_stdio(s->foreground) &&
 	    !place_all(fixed, ARRAY_SIZE(fixed) - (s->cgroup_fd < 0)))
 		execute(s, program);
 	_exit(EXIT_NOT_EXECUTED);
@@ -175,14 +175,15 @@ static int fork_worker(struct supervisor *s, int channel)
 
 	if (s->started)
 		s->shared->live.restarts++;
-	pid = fork();
+	s->started = true;
+	s->worker_ready = false;
+	s->shared->live.exited = 0;
+	s->shared->live.ready_pid = 0;
+	pid = supervisor_fork(s, CHILD_WORKER);
 	if (!pid)
 		become_worker(s, channel);
 	if (pid < 0)
-		return -errno;
-	s->started = true;
-	s->worker = pid;
-	s->worker_ready = false;
+		return pid;
 	s->shared->live.worker_pid = pid;
 	supervisor_watch_leader(s);
 	log_debug("worker %d started", pid);
@@ -194,6 +195,12 @@ int supervisor_start_worker(struct supervisor *s)
 	AUTO_CLOSE int theirs = -1;
 	int pair[2], rc;
 
+	supervisor_close_channel(s);
+	/* A former supervisor was about to let go of it. */
+	if (s->control_fd < 0 && (rc = supervisor_silence_control(s)))
+		return rc;
+	if (s->standby < 0 && !s->fdstore)
+		s->standby = 0; /* none could be had; perhaps now */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	s->channel_fd = pair[0];
@@ -208,11 +215,14 @@ int supervisor_start_worker(struct supervisor *s)
 
 static void describe_end(struct supervisor *s, int status)
 {
+	pid_t worker = supervisor_child(s, CHILD_WORKER);
 	char *out = s->last_end;
 	size_t size = sizeof s->last_end;
 
-	if (WIFSIGNALED(status))
-		snprintf(out, size, "worker %d was killed by signal %d (%s)", s->worker,
+	if (WIFSIGNALED(status) && !supervisor_is_parent(s, CHILD_WORKER))
+		snprintf(out, size, "worker %d died", worker);
+	else if (WIFSIGNALED(status))
+		snprintf(out, size, "worker %d was killed by signal %d (%s)", worker,
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) == WORKER_EXIT_FATAL ||
 		 WEXITSTATUS(status) == EXIT_NOT_EXECUTED)
@@ -220,19 +230,16 @@ static void describe_end(struct supervisor *s, int status)
 			 s->shared->live.fatal_reason[0] ? s->shared->live.fatal_reason
 							 : "the worker says it cannot work here");
 	else
-		snprintf(out, size, "worker %d ended with status %d%s", s->worker,
-			 WEXITSTATUS(status), s->worker_ready ? "" : " before it answered");
+		snprintf(out, size, "worker %d ended with status %d%s", worker, WEXITSTATUS(status),
+			 s->worker_ready ? "" : " before it answered");
 }
 
 void supervisor_worker_ended(struct supervisor *s, int status)
 {
 	supervisor_close_channel(s);
-	if (s->leader_fd >= 0)
-		close(s->leader_fd);
-	s->leader_fd = -1;
 	describe_end(s, status);
 	if (!s->worker_ready)
 		s->failures++;
-	s->worker = 0;
+	supervisor_forget_child(s, CHILD_WORKER);
 	s->shared->live.worker_pid = 0;
 }

@@ -129,6 +129,7 @@ int wire_check_request(const void *bytes, size_t length, size_t fds, struct wire
 	case WIRE_WATCH:
 		return check_plain(out, fds, fds == 1, why);
 	case WIRE_TOP:
+	case WIRE_UPGRADE:
 		return check_plain(out, fds, 0, why);
 	default:
 		return refuse(why, EOPNOTSUPP, "unknown type of request");

@@ -2,8 +2,8 @@
  * in the root of the mount. Fixed-size, native-endian structs (both ends are on one machine);
  * authority comes with descriptors and SO_PEERCRED, never with a path, pid or uid in the message.
  *
- * Every request is idempotent: a client whose connection breaks before the answer (the worker died)
- * connects again and repeats it. */
+ * Every request is idempotent (of UPGRADE: one that is running is joined): a client whose
+ * connection breaks before the answer (the worker died) connects again and repeats it. */
 #ifndef MAPPINGFS_FS_WIRE_H
 #define MAPPINGFS_FS_WIRE_H
 
@@ -30,6 +30,8 @@ enum wire_type {
 			 * JSON. Only objects of the peer's, or all for root. */
 	WIRE_TOP = 5,   /* no fd; answer: JSON descriptor: all objects in use that the peer owns,
 			 * or all for root, with views counted in one look at /proc */
+	WIRE_UPGRADE = 6, /* no fd; answer: JSON descriptor with the number that the status will
+			   * tell the result under. Root and who mounted only. */
 };
 
 /* wire_request.flags, CONFIGURE only */
@@ -94,8 +96,8 @@ struct wire_signal_wait {
 #define WIRE_IOC_WAIT        _IOWR('M', 2, struct wire_wait)
 #define WIRE_IOC_SIGNAL_WAIT _IOWR('M', 3, struct wire_signal_wait)
 
-/* A reply with error 0 to STATUS, WHO and TOP carries one descriptor: a sealed memfd with the JSON
- * text.
+/* A reply with error 0 to STATUS, WHO, TOP and UPGRADE carries one descriptor: a sealed memfd with
+ * the JSON text.
  */
 struct wire_reply {
 	uint32_t magic;

@@ -29,11 +29,18 @@ _Static_assert(sizeof(struct handover) <= TRANSPORT_AREA_OFFSET, "the handover f
 _Static_assert(TRANSPORT_AREA_OFFSET + sizeof(struct transport_area) <= HANDOVER_STATE_OFFSET,
 	       "the transport's area fits");
 
+static _Noreturn void leave(struct handover *h, int code)
+{
+	h->live.exit_status = code;
+	*(volatile uint32_t *)&h->live.exited = 1;
+	_exit(code);
+}
+
 static _Noreturn void fatal(struct handover *h, const char *what, int rc)
 {
 	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what, strerror(-rc));
 	log_error("%s", h->live.fatal_reason);
-	_exit(WORKER_EXIT_FATAL);
+	leave(h, WORKER_EXIT_FATAL);
 }
 
 static struct handover *map_handover(void)
@@ -130,6 +137,14 @@ static void has_jobs(void *context)
 	*(volatile uint32_t *)&worker->handover->live.has_jobs = 1;
 }
 
+/* The standby may be our supervisor tomorrow. */
+static bool serves(void *context, pid_t pid)
+{
+	const struct handover *h = ((struct worker *)context)->handover;
+
+	return pid == h->config.supervisor_pid || pid == h->live.standby_pid;
+}
+
 static void end_jobs(const struct handover *h)
 {
 	core_end_jobs(HANDOVER_FD_STATE, HANDOVER_STATE_OFFSET, cgroup_descriptor(h));
@@ -161,6 +176,7 @@ static bool start_core(struct worker *worker)
 			 .hold = channel_hold,
 			 .drop = channel_drop,
 			 .event = object_event,
+			 .serves = serves,
 			 .has_jobs = has_jobs,
 			 .waited = ops_waited,
 			 .poll_changed = ops_poll_changed,
@@ -202,6 +218,7 @@ static void start_control(struct worker *worker)
 	    .device_minor = worker->handover->config.device_minor,
 	    .user_connections = worker->handover->config.user_connections,
 	    .status = status_text,
+	    .upgrade = channel_upgrade,
 	    .context = worker,
 	};
 	int rc = control_create(&config, &worker->control);
@@ -231,7 +248,7 @@ static void answered_init(void *context)
 
 	*(volatile uint32_t *)&worker->handover->live.answered_init = 1;
 	start_control(worker);
-	channel_ready();
+	channel_ready(worker->handover);
 }
 
 static void resumed(void *context)
@@ -335,7 +352,7 @@ static int serve(struct worker *worker)
 		worker->passthrough = h->live.mode == DATA_MODE_PASSTHROUGH;
 		start_core(worker);
 		start_control(worker);
-		channel_ready();
+		channel_ready(worker->handover);
 		rc = transport_resume(worker->transport, true);
 	} else if (area->init_length) {
 		/* Killed between reading INIT and answering it. */
@@ -349,6 +366,21 @@ static int serve(struct worker *worker)
 static int version(void)
 {
 	printf("libfuse %s\n", fuse_pkgversion());
+	return 0;
+}
+
+/* What has to be the same in a program that takes our place: compared as text. */
+static int layout(void)
+{
+	const size_t handover[] = HANDOVER_LAYOUT;
+	const size_t transport[] = {TRANSPORT_AREA_OFFSET, sizeof(struct transport_area),
+				    offsetof(struct transport_area, init),
+				    offsetof(struct transport_area, request)};
+
+	printf("handover %u %016llx transport %016llx state %016llx\n", HANDOVER_VERSION,
+	       (unsigned long long)layout_of(handover, ARRAY_SIZE(handover)),
+	       (unsigned long long)layout_of(transport, ARRAY_SIZE(transport)),
+	       (unsigned long long)core_state_layout());
 	return 0;
 }
 
@@ -388,6 +420,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		return version();
 	crash_open();
+	if (argc > 1 && strcmp(argv[1], "--layout") == 0)
+		return layout();
 	worker.handover = map_handover();
 	if (!worker.handover) {
 		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");
@@ -412,5 +446,5 @@ int main(int argc, char **argv)
 	/* The kernel frees the rest; a thread may be stuck in a flush of a dead disk. */
 	if (code == WORKER_EXIT_FATAL)
 		log_error("%s", worker.handover->live.fatal_reason);
-	_exit(code < 0 ? 1 : code);
+	leave(worker.handover, code < 0 ? 1 : code);
 }

@@ -38,7 +38,8 @@ void notify_name_gone(void *worker, uint64_t parent, uint64_t node, const char *
 void notify_unused(void *worker, uint64_t node);
 
 /* channel.c: to the supervisor */
-void channel_ready(void);
+void channel_ready(struct handover *handover);
+int channel_upgrade(void *worker);
 int channel_hold(void *worker, uint64_t id, int fd);
 void channel_drop(void *worker, uint64_t id);
 

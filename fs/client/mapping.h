@@ -258,6 +258,9 @@ int mapping_who(const struct mapping_mount *mount, const char *name, char **json
 		struct mapping_error *error);
 /* All objects in use that the caller owns, or all for root, with their views counted. */
 int mapping_top(const struct mapping_mount *mount, char **json, struct mapping_error *error);
+/* Has the program on disk take over from the running one; root and who mounted only. *json has a
+ * "number": the status tells under it, as "upgrade", what became of it. */
+int mapping_upgrade(const struct mapping_mount *mount, char **json, struct mapping_error *error);
 
 /* A descriptor from which each read(2) or recv(2) gives one event, a line of JSON of at most
  * MAPPING_WATCH_MAX bytes; it can be polled, and ends (0 bytes) when the worker is restarted: watch

@@ -92,6 +92,15 @@ int mapping_top(const struct mapping_mount *mount, char **json, struct mapping_e
 	return rc ? rc : read_answer(fd, json, error);
 }
 
+int mapping_upgrade(const struct mapping_mount *mount, char **json, struct mapping_error *error)
+{
+	const struct wire_request request = mapping_wire_request(WIRE_UPGRADE);
+	AUTO_CLOSE int fd = -1;
+	int rc = mapping_request(mount, &request, NULL, 0, &fd, error);
+
+	return rc ? rc : read_answer(fd, json, error);
+}
+
 /* A directory is always named: with the one that is visible, a container is told of that alone. */
 int mapping_watch(const struct mapping_mount *mount, const char *name, struct mapping_error *error)
 {

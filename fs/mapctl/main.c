@@ -11,8 +11,8 @@
 #endif
 
 const struct verb *const mapctl_verbs[] = {
-    &verb_create, &verb_ls, &verb_stat,   &verb_who, &verb_wait,  &verb_signal,
-    &verb_flush,  &verb_rm, &verb_status, &verb_top, &verb_watch, NULL,
+    &verb_create, &verb_ls,     &verb_stat, &verb_who,   &verb_wait,    &verb_signal, &verb_flush,
+    &verb_rm,     &verb_status, &verb_top,  &verb_watch, &verb_upgrade, NULL,
 };
 
 static void print_options(const struct mapctl_option *options)

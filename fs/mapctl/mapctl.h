@@ -42,7 +42,7 @@ struct verb {
 };
 
 extern const struct verb verb_create, verb_ls, verb_stat, verb_who, verb_flush, verb_rm,
-    verb_status, verb_wait, verb_signal, verb_top, verb_watch;
+    verb_status, verb_wait, verb_signal, verb_top, verb_watch, verb_upgrade;
 extern const struct verb *const mapctl_verbs[]; /* NULL-terminated */
 
 /* --- arguments.c --- */

@@ -137,6 +137,13 @@ static void print_confinement(const json_t *json)
 	printf("\n");
 }
 
+/* The newest, if there was one. */
+static void print_upgrade(const json_t *upgrade)
+{
+	if (number(upgrade, "number") > 0)
+		printf("%-10s %s: %s\n", "upgrade", text(upgrade, "state"), text(upgrade, "text"));
+}
+
 static void print_status(const json_t *json)
 {
 	char one[FORMAT_ROOM], two[FORMAT_ROOM], three[FORMAT_ROOM];
@@ -157,6 +164,10 @@ static void print_status(const json_t *json)
 	       format_number(number(json, "supervisor_pid"), one),
 	       format_number(number(json, "worker_pid"), two),
 	       format_number(number(json, "restarts"), three));
+	printf("%-10s process %s takes over from the supervisor; happened %s times\n", "standby",
+	       number(json, "standby_pid") ? format_number(number(json, "standby_pid"), one) : "-",
+	       format_number(number(json, "takeovers"), two));
+	print_upgrade(json_object_get(json, "upgrade"));
 	print_confinement(json);
 }
 

@@ -239,36 +239,46 @@ void sys_unmount(struct sys *sys)
 
 /* --- worker --- */
 
-static bool is_worker(pid_t pid)
-{
-	char path[64], line[256] = "";
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (!fgets(line, sizeof line, file))
-		line[0] = '\0';
-	fclose(file);
-	return strstr(line, "(mappingfs-worke)") && !strstr(line, ") Z ") && !strstr(line, ") X ");
-}
-
 pid_t sys_worker(struct sys *sys)
 {
-	char path[64];
-	pid_t found = 0;
-	FILE *file;
-	int pid;
+	return process_of_mount("mappingfs-worke", sys->mnt);
+}
 
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", sys->supervisor, sys->supervisor);
-	file = fopen(path, "re");
-	while (file && !found && fscanf(file, "%d", &pid) == 1)
-		if (is_worker(pid))
-			found = pid;
-	if (file)
-		fclose(file);
-	return found;
+pid_t sys_standby(struct sys *sys)
+{
+	return process_of_mount("mappingfs-spare", sys->mnt);
+}
+
+static void forget_supervisor(struct sys *sys)
+{
+	if (sys->supervisor_pidfd >= 0)
+		close(sys->supervisor_pidfd);
+	sys->supervisor_pidfd = -1;
+	sys->supervisor = 0;
+	sys->mounted = false;
+}
+
+void sys_learn_successor(struct sys *sys)
+{
+	const pid_t former = sys->supervisor;
+	pid_t successor;
+
+	WAIT_UNTIL(20, (successor = (pid_t)sys_status_number(sys, "supervisor_pid")) != former);
+	forget_supervisor(sys);
+	sys_learn_supervisor(sys, successor);
+}
+
+void sys_kill_all(struct sys *sys)
+{
+	pid_t standby = sys_standby(sys), worker = sys_worker(sys);
+
+	assert_true(sys->supervisor > 1 && standby > 1 && worker > 1);
+	kill(sys->supervisor, SIGSTOP); /* or it would replace them */
+	kill(standby, SIGKILL);
+	kill(worker, SIGKILL);
+	kill(sys->supervisor, SIGKILL);
+	WAIT_UNTIL(20, !process_of_mount(NULL, sys->mnt));
+	forget_supervisor(sys);
 }
 
 void sys_kill_worker(struct sys *sys)

@@ -112,6 +112,13 @@ char *sys_xattr(const char *path, const char *name);
 pid_t sys_worker(struct sys *sys);
 /* kill -9 of the worker; returns once another one answers. */
 void sys_kill_worker(struct sys *sys);
+/* The process that would take the supervisor's place; 0: none. */
+pid_t sys_standby(struct sys *sys);
+/* After another one has taken it: whoever it is now is the supervisor. */
+void sys_learn_successor(struct sys *sys);
+/* kill -9 of supervisor, standby and worker, at one instant as far as they can tell. The mount is
+ * dead then, and forgotten: sys_mount() may be called again. */
+void sys_kill_all(struct sys *sys);
 int sys_count_fds(pid_t pid); /* -1: no such process */
 
 /* Kills the worker again and again from a process of its own, at random intervals, until it is

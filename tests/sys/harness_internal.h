@@ -15,6 +15,8 @@ void children_end(struct sys *sys); /* kills all and waits */
  */
 unsigned marked_processes(const char *mark, void (*each)(pid_t pid));
 void kill_process(pid_t pid);
+/* By its name (NULL: any) and its last argument; 0: there is none. Zombies do not count. */
+pid_t process_of_mount(const char *name, const char *point);
 
 /* --- harness_leftovers.c --- */
 bool leftovers_found(struct sys *sys); /* says what it found, and removes it */

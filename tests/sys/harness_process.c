@@ -223,6 +223,54 @@ unsigned marked_processes(const char *mark, void (*each)(pid_t pid))
 	return count;
 }
 
+/* Zombies have no command line. */
+static bool serves(const char *pid, const char *point)
+{
+	char path[300], text[8192];
+	ssize_t length = -1;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		length = read(fd, text, sizeof text);
+		close(fd);
+	}
+	return length > (ssize_t)strlen(point) + 1 && !text[length - 1] &&
+	       strncmp(text, "/bin/sh", 7) != 0 &&
+	       !strcmp(text + length - 1 - strlen(point), point);
+}
+
+static bool is_called(const char *pid, const char *name)
+{
+	char path[300], text[64] = "";
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%s/comm", pid);
+	file = fopen(path, "re");
+	if (file && !fgets(text, sizeof text, file))
+		text[0] = '\0';
+	if (file)
+		fclose(file);
+	text[strcspn(text, "\n")] = '\0';
+	return name ? !strcmp(text, name) : !strncmp(text, "mappingfs", 9);
+}
+
+pid_t process_of_mount(const char *name, const char *point)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	while (dir && !found && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]) && is_called(entry->d_name, name) &&
+		    serves(entry->d_name, point))
+			found = atoi(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 void kill_process(pid_t pid)
 {
 	kill(pid, SIGKILL);

@@ -126,6 +126,7 @@ static void refused_processes(struct sys *sys)
 	assert_int_equal(add(path, 2), -EPERM); /* kthreadd */
 	assert_int_equal(add(path, sys_worker(sys)), -EPERM);
 	assert_int_equal(add(path, sys->supervisor), -EPERM);
+	assert_int_equal(add(path, sys_standby(sys)), -EPERM);
 	assert_int_equal(add(path, gone), -ESRCH);
 	assert_int_equal(add(path, zombie), -ESRCH);
 	assert_int_equal(sys_wait(sys, zombie), KILLED);

@@ -247,10 +247,8 @@ static void a_dead_mount(void **state)
 	struct mapping_info info;
 	char *json;
 	int fd = library_make(mount, "e", (struct mapping_attributes){.type = MAPPING_EVENT});
-	const pid_t worker = sys_worker(sys);
 
-	kill(sys->supervisor, SIGKILL);
-	kill(worker, SIGKILL);
+	sys_kill_all(sys);
 	WAIT_UNTIL(20, mapping_get(mount, "e", &info, NULL) == -ENOTCONN);
 	REFUSED(ENOTCONN, "mount it again", mapping_create(mount, "m", &a, 0, NULL, e));
 	REFUSED(ENOTCONN, "mount it again", mapping_open(mount, "e", MAPPING_ANY, 0, e));
@@ -262,9 +260,6 @@ static void a_dead_mount(void **state)
 	close(fd);
 	mapping_mount_close(mount);
 	sys_shell(sys, "umount -l %s", sys->mnt);
-	sys->mounted = false;
-	close(sys->supervisor_pidfd);
-	sys->supervisor_pidfd = -1;
 }
 
 struct stranger {

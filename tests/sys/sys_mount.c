@@ -284,14 +284,8 @@ static void a_dead_mount_is_replaced(void **state)
 	struct sys *sys = *state;
 	struct stat st;
 	sys_mount(sys, NULL);
-	pid_t worker = sys_worker(sys);
-
 	object_make(sys, "x", WIRE_SET_SIZE, 4096, -1);
-	kill(sys->supervisor, SIGKILL);
-	kill(worker, SIGKILL);
-	WAIT_UNTIL(10, !runs(sys->supervisor) && !runs(worker));
-	close(sys->supervisor_pidfd);
-	sys->supervisor_pidfd = -1;
+	sys_kill_all(sys);
 	WAIT_UNTIL(10, stat(sys->mnt, &st) < 0 && errno == ENOTCONN);
 	sys_mount(sys, NULL);
 	assert_int_equal(stat(sys->mnt, &st), 0);
@@ -308,8 +302,11 @@ static void without_a_supervisor(void **state)
 	pid_t worker = sys_worker(sys);
 	const char *path = object_make(sys, "x", WIRE_SET_SIZE, 4096, -1);
 
+	pid_t standby = sys_standby(sys);
+	kill(sys->supervisor, SIGSTOP);
+	kill(standby, SIGKILL);
 	kill(sys->supervisor, SIGKILL);
-	WAIT_UNTIL(10, !runs(sys->supervisor));
+	WAIT_UNTIL(10, !runs(sys->supervisor) && !runs(standby));
 	close(sys->supervisor_pidfd);
 	sys->supervisor_pidfd = -1;
 	sys->mounted = false;

@@ -57,6 +57,7 @@ static void accepts_good_requests(void **state)
 	assert_int_equal(check_type(WIRE_WATCH, 0, 0, 0), 0);
 	assert_int_equal(check_type(WIRE_WATCH, 0, 0, 1), 0);
 	assert_int_equal(check_type(WIRE_TOP, 0, 0, 0), 0);
+	assert_int_equal(check_type(WIRE_UPGRADE, 0, 0, 0), 0);
 	assert_int_equal(check_type(WIRE_CONFIGURE, 0, 0, 1), 0);
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE | WIRE_SPARSE, 1, 1), 0);
 	assert_int_equal(check_type(WIRE_CONFIGURE, WIRE_SET_SIZE, INT64_MAX, 1), 0);
@@ -102,7 +103,7 @@ static void refuses_strangers(void **state)
 	request.version++;
 	assert_int_equal(check(&request, sizeof request, 0), EPROTONOSUPPORT);
 	assert_int_equal(check_type(0, 0, 0, 0), EOPNOTSUPP);
-	assert_int_equal(check_type(WIRE_TOP + 1, 0, 0, 0), EOPNOTSUPP);
+	assert_int_equal(check_type(WIRE_UPGRADE + 1, 0, 0, 0), EOPNOTSUPP);
 	assert_int_equal(check_type(UINT16_MAX, 0, 0, 0), EOPNOTSUPP);
 }
 
@@ -180,7 +181,7 @@ static void refuses_unknown_types(void **state)
 	(void)state;
 	assert_int_equal(check_typed(OBJECT_TYPES, 0, 0, 0, 0, 1), EINVAL);
 	assert_int_equal(check_typed(UINT32_MAX, 0, 0, 0, 0, 1), EINVAL);
-	for (uint16_t other = WIRE_STATUS; other <= WIRE_TOP; other++) {
+	for (uint16_t other = WIRE_STATUS; other <= WIRE_UPGRADE; other++) {
 		struct wire_request request = make(other, 0, 0);
 		size_t fds = other == WIRE_WHO;
 
@@ -259,7 +260,7 @@ static void survives_random_bytes(void **state)
 	(void)state;
 	srandom(1);
 	for (int round = 0; round < 200000; round++) {
-		struct wire_request request = make((uint16_t)(random() % (WIRE_TOP + 2)), 0, 0);
+		struct wire_request request = make((uint16_t)(random() % (WIRE_UPGRADE + 2)), 0, 0);
 		size_t length = (size_t)random() % sizeof bytes;
 
 		for (size_t i = 0; i < sizeof bytes; i++)
