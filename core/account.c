@@ -1,5 +1,6 @@
 #include "core/account.h"
 
+#include "core/user.h"
 #include "core/util.h"
 
 static struct account *account_at(struct core *core, uint32_t index)
@@ -7,7 +8,7 @@ static struct account *account_at(struct core *core, uint32_t index)
 	return &core->state.accounts[index];
 }
 
-static bool memory_backed(const struct slot *slot)
+bool account_is_memory(const struct slot *slot)
 {
 	return (slot->flags & (SLOT_REGULAR | SLOT_BOUND)) == SLOT_REGULAR &&
 	       !slot_is_waitable(slot);
@@ -15,12 +16,17 @@ static bool memory_backed(const struct slot *slot)
 
 bool account_counts(const struct slot *slot)
 {
-	return slot->account && memory_backed(slot);
+	return slot->account && account_is_memory(slot);
+}
+
+bool account_charges(const struct slot *slot)
+{
+	return (slot->account || slot->user) && account_is_memory(slot);
 }
 
 static uint64_t size_charge(const struct slot *slot, const struct stat *st)
 {
-	return account_counts(slot) ? page_round_up((uint64_t)st->st_size) : 0;
+	return account_charges(slot) ? page_round_up((uint64_t)st->st_size) : 0;
 }
 
 /* --- the sums --- */
@@ -44,6 +50,7 @@ static void stage_charge(struct core *core, struct slot *slot, uint64_t bytes)
 	if (bytes == slot->charged)
 		return;
 	account_stage_own(core, slot->account, bytes, slot->charged);
+	user_stage_bytes(core, slot->user, slot->charged, bytes);
 	STAGE(&core->state, slot->charged, bytes);
 }
 
@@ -76,16 +83,24 @@ static uint64_t room(struct core *core, uint32_t index)
 
 /* --- an object's size --- */
 
+static int may_grow(struct core *core, const struct slot *slot, uint64_t bytes)
+{
+	return bytes > room(core, slot->account) ? -ENOSPC : user_may_grow(core, slot, bytes);
+}
+
 int account_begin(struct core *core, struct slot *slot, uint64_t size)
 {
 	uint64_t bytes = page_round_up(size);
+	int rc;
 
-	if (!account_counts(slot))
+	if (!account_charges(slot))
 		return 0;
-	if (bytes > slot->charged && bytes - slot->charged > room(core, slot->account))
-		return -ENOSPC;
-	if (bytes > slot->charged)
+	if (bytes > slot->charged) {
+		rc = may_grow(core, slot, bytes - slot->charged);
+		if (rc < 0)
+			return rc;
 		stage_charge(core, slot, bytes);
+	}
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_CHARGING);
 	state_commit(&core->state);
 	return 0;
@@ -102,15 +117,22 @@ void account_end(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
-uint64_t account_reach(struct core *core, const struct slot *slot)
+uint64_t account_reach(struct core *core, const struct slot *slot, uint64_t wanted)
 {
-	uint64_t left = account_counts(slot) ? room(core, slot->account) : UINT64_MAX;
+	uint64_t more = wanted > slot->charged ? page_round_up(wanted) - slot->charged : 0;
+	uint64_t left = room(core, slot->account), reach;
 
-	return left < UINT64_MAX - slot->charged ? slot->charged + left : UINT64_MAX;
+	if (!account_charges(slot) || !more)
+		return wanted;
+	more = more < left ? more : left;
+	reach = slot->charged + user_room(core, slot, more);
+	return reach < wanted ? reach : wanted;
 }
 
 void account_seen(struct core *core, struct slot *slot, const struct stat *st)
 {
+	if ((slot->flags & SLOT_UNSEEN) && !slot->handles)
+		slot->flags &= ~(uint32_t)SLOT_UNSEEN;
 	if (size_charge(slot, st) <= slot->charged)
 		return;
 	stage_charge(core, slot, size_charge(slot, st));
@@ -142,40 +164,53 @@ void account_join(struct core *core, struct slot *slot, uint64_t parent, const s
 static bool inode_ends(const struct slot *slot, int error, const struct stat *st)
 {
 	if (error)
-		return error == -ESTALE;
+		return error == -ESTALE || (slot->flags & SLOT_ORPHAN);
 	if (slot->flags & SLOT_ORPHAN)
 		return st->st_nlink <= 1 || S_ISDIR(st->st_mode);
 	return st->st_nlink == 0;
 }
 
+/* What has a name, and has changed its size through us only, is as it was. */
+static bool is_worth_a_look(const struct slot *slot)
+{
+	return slot->account ||
+	       (slot->flags & (SLOT_ORPHAN | SLOT_TEMPORARY | SLOT_UNSEEN | SLOT_CHARGING));
+}
+
 /* What is charged stays with an inode that stays. The slot does not answer for it any more: one
  * whose place is lost and which has another name must not be taken for gone by the next worker. */
-void account_let_go(struct core *core, struct slot *slot)
+bool account_let_go(struct core *core, struct slot *slot)
 {
 	uint32_t top = account_of_top(core, slot);
+	bool ends = false;
 	struct stat st;
 	int rc;
 
-	if (!slot->account)
-		return;
+	if ((slot->flags & SLOT_DEAD) || !is_worth_a_look(slot))
+		return false;
 	rc = slot_stat(core, slot, &st);
-	if (inode_ends(slot, rc, &st)) {
+	ends = inode_ends(slot, rc, &st);
+	if (ends) {
 		if (top)
 			account_dissolve(core, top);
 		stage_charge(core, slot, 0);
 	} else if (rc == 0) {
 		stage_charge(core, slot, size_charge(slot, &st));
 	}
-	state_commit(&core->state);
+	if (ends || (slot->flags & SLOT_ORPHAN))
+		user_stage_end(core, slot, ends);
 	STAGE(&core->state, slot->charged, 0);
 	STAGE(&core->state, slot->account, 0);
+	STAGE(&core->state, slot->user, 0);
 	STAGE(&core->state, slot->flags, slot->flags & ~(uint32_t)SLOT_CHARGING);
 	state_commit(&core->state);
+	return ends;
 }
 
 void account_dead(struct core *core, struct slot *slot)
 {
 	stage_charge(core, slot, 0);
+	user_stage_end(core, slot, true);
 }
 
 void account_note_unknown(struct core *core, const struct slot *slot, uint64_t parent, int dirfd,
@@ -194,6 +229,7 @@ int account_finish_unknown(struct core *core, uint64_t parent)
 {
 	uint64_t bytes = core->record ? core->record->before : 0;
 
+	user_stage_gone(core);
 	if (bytes)
 		account_stage_own(core, account_of_node(core, parent), 0, bytes);
 	return core_finish(core, 0);
@@ -212,7 +248,7 @@ int account_may_move(struct core *core, uint64_t parent, int dirfd, const char *
 	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0; /* the rename itself says what is wrong */
 	slot = slot_by_ino(core, st.st_ino);
-	if (S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && (!slot || memory_backed(slot))) ||
+	if (S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && (!slot || account_is_memory(slot))) ||
 	    (slot && slot->charged))
 		return -EXDEV;
 	if (slot)
@@ -224,7 +260,7 @@ int account_may_link(struct core *core, const struct slot *slot, uint64_t new_pa
 {
 	if (account_of_node(core, new_parent) == slot->account)
 		return 0;
-	return memory_backed(slot) || slot->charged ? -EXDEV : 0;
+	return account_is_memory(slot) || slot->charged ? -EXDEV : 0;
 }
 
 void account_directory_gone(struct core *core, ino_t ino)

@@ -34,23 +34,25 @@ void accounts_resume(struct core *core);
 /* The slot of an inode that just became known, not alive yet: whose limit counts. Of what it was
  * charged for when it was forgotten nothing changes. */
 void account_join(struct core *core, struct slot *slot, uint64_t parent, const struct stat *st);
-bool account_counts(const struct slot *slot); /* is its size charged? */
-/* It is about to be `size` bytes long, or to shrink: 0 or -ENOSPC. On success account_end() must
- * follow, when its size is what it is. */
+bool account_is_memory(const struct slot *slot); /* its size is charged, if anybody is */
+bool account_counts(const struct slot *slot);    /* ... to a directory's limit */
+bool account_charges(const struct slot *slot);   /* ... or to a user */
+/* It is about to be `size` bytes long, or to shrink: 0, -ENOSPC, or -EDQUOT. On success
+ * account_end() must follow, when its size is what it is. */
 int account_begin(struct core *core, struct slot *slot, uint64_t size);
 void account_end(struct core *core, struct slot *slot);
-/* The largest size it can have now. */
-uint64_t account_reach(struct core *core, const struct slot *slot);
+/* The largest size it can have now, at most `wanted`. */
+uint64_t account_reach(struct core *core, const struct slot *slot, uint64_t wanted);
 /* It is found to be this large. */
 void account_seen(struct core *core, struct slot *slot, const struct stat *st);
-/* The slot is about to be freed, its inode perhaps with it. */
-void account_let_go(struct core *core, struct slot *slot);
+/* The slot is about to be freed; true: its inode with it. */
+bool account_let_go(struct core *core, struct slot *slot);
 /* Its inode is gone. Stages. */
 void account_dead(struct core *core, struct slot *slot);
 
 /* A name is about to be unlinked whose inode may be unknown (slot: NULL), though the kernel looks
- * at what it removes: what is charged for it is noted in the request's record; and given back when
- * the request is finished, which this does. */
+ * at what it removes: what a directory's limit is charged for it is noted in the request's record;
+ * and given back when the request is finished, which this does. */
 void account_note_unknown(struct core *core, const struct slot *slot, uint64_t parent, int dirfd,
 			  const char *name, const struct stat *st);
 int account_finish_unknown(struct core *core, uint64_t parent);

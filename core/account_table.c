@@ -52,19 +52,16 @@ int account_create(struct core *core, ino_t ino, uint32_t parent, uint64_t limit
 void account_take(struct core *core, struct slot *slot, uint32_t index, const struct stat *st)
 {
 	uint32_t from = slot->account;
-	uint64_t bytes = slot->charged;
+	uint64_t bytes;
 
 	if (from == index)
 		return;
-	if (!from && st) {
-		struct slot there = *slot;
-		there.account = (uint16_t)index;
-		bytes = account_counts(&there) ? page_round_up((uint64_t)st->st_size) : 0;
-	}
-	account_stage_own(core, from, 0, slot->charged);
+	if (!from && st)
+		account_seen(core, slot, st);
+	bytes = slot->charged;
+	account_stage_own(core, from, 0, bytes);
 	account_stage_own(core, index, bytes, 0);
 	STAGE(&core->state, slot->account, index);
-	STAGE(&core->state, slot->charged, index ? bytes : 0);
 	state_commit(&core->state);
 }
 
@@ -134,6 +131,6 @@ void accounts_resume(struct core *core)
 		if (account->ino && (account->flags & (ACCOUNT_BEGINNING | ACCOUNT_ENDING)))
 			end_account(core, i);
 	}
-	for (uint32_t i = 2; h->accounts_high > 1 && i < h->high; i++)
+	for (uint32_t i = 2; i < h->high; i++)
 		account_end(core, &core->state.slots[i]);
 }

@@ -1,4 +1,5 @@
 #include "core/account.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <sys/statvfs.h>
@@ -91,6 +92,21 @@ static int set_owner(int fd, unsigned set, const struct stat *wanted)
 	return neg_errno(fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
+static int set_user(struct core *core, struct slot *slot, int fd, unsigned set,
+		    const struct stat *wanted)
+{
+	struct stat st;
+	int rc;
+
+	user_before_chown(core);
+	rc = set_owner(fd, set, wanted);
+	if (rc == 0)
+		rc = neg_errno(fstat(fd, &st));
+	if (rc == 0)
+		user_after_chown(core, slot, &st);
+	return rc;
+}
+
 static struct timespec time_of(unsigned set, unsigned given, unsigned now, struct timespec value)
 {
 	if (set & now)
@@ -121,7 +137,9 @@ static int set_plain(struct core *core, struct slot *slot, unsigned set, const s
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (fd < 0)
 		return fd;
-	if (set & (CORE_SET_UID | CORE_SET_GID))
+	if (set & CORE_SET_UID)
+		rc = set_user(core, slot, fd, set, wanted);
+	else if (set & CORE_SET_GID)
 		rc = set_owner(fd, set, wanted);
 	if (rc == 0 && (set & CORE_SET_MODE))
 		rc = set_mode(fd, wanted->st_mode);

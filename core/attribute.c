@@ -36,18 +36,32 @@ static int print_lifetime(struct core *core, struct slot *slot, char *buffer, si
 	return snprintf(buffer, size, "%s", core_lifetime_name(lifetime));
 }
 
+/* Somebody made the file shorter than its object: views have no pages beyond its end. */
+static void note_cut(const struct slot *slot, int fd, char *note, size_t size)
+{
+	struct stat st;
+
+	note[0] = '\0';
+	if (fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < slot->size)
+		snprintf(note, size, " (cut short to %llu bytes)", (unsigned long long)st.st_size);
+}
+
 static int print_backing(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
-	char path[PATH_MAX] = "(not bound any more)";
+	char path[PATH_MAX] = "(not known)", note[64];
 	int fd;
 
 	if (!(slot->flags & SLOT_BOUND))
 		return snprintf(buffer, size, slot->flags & SLOT_SPARSE ? "sparse" : "memory");
 	fd = binding_descriptor(core, slot);
-	if (fd >= 0)
-		path_of_fd(fd, path, sizeof path); /* else as it is */
-	return snprintf(buffer, size, "%s:%s", slot->flags & SLOT_READ_ONLY ? "file-ro" : "file",
-			path);
+	if (fd < 0) {
+		remembered_path(core, slot->binding, path, sizeof path);
+		return snprintf(buffer, size, "file missing: %s", path);
+	}
+	path_of_fd(fd, path, sizeof path); /* else as it is */
+	note_cut(slot, fd, note, sizeof note);
+	return snprintf(buffer, size, "%s:%s%s", slot->flags & SLOT_READ_ONLY ? "file-ro" : "file",
+			path, note);
 }
 
 static int print_commit(struct core *core, struct slot *slot, char *buffer, size_t size)
@@ -66,17 +80,22 @@ static int print_handles(struct core *core, struct slot *slot, char *buffer, siz
 	return snprintf(buffer, size, "%u", slot->handles);
 }
 
+/* One that is tried again: also since when it fails, and when the next try is. */
 static int print_flush(struct core *core, struct slot *slot, char *buffer, size_t size)
 {
 	const char *error = slot->flush_error ? strerrorname_np(slot->flush_error) : "ok";
+	char again[64] = "";
 
 	(void)core;
 	if (!slot->flushed_at)
 		return snprintf(buffer, size, "never");
-	return snprintf(buffer, size, "%s %llu.%09llu %u", error ? error : "EIO",
+	if (flush_is_failing(slot))
+		snprintf(again, sizeof again, " %u %llu", slot->failing_since,
+			 (unsigned long long)(flush_next_try(slot) / 1000000000ULL));
+	return snprintf(buffer, size, "%s %llu.%09llu %u%s", error ? error : "EIO",
 			(unsigned long long)(slot->flushed_at / 1000000000ULL),
 			(unsigned long long)(slot->flushed_at % 1000000000ULL),
-			slot->flush_failures);
+			slot->flush_failures, again);
 }
 
 static int print_state(struct core *core, struct slot *slot, char *buffer, size_t size)

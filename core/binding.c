@@ -1,5 +1,6 @@
 /* Objects bound to an external file. The caller opened the file, so the kernel checked its rights;
- * we never resolve a path. The supervisor keeps the descriptor: it outlives every worker, and stays
+ * we never resolve a path. (For a store that is mounted again the supervisor does, and takes no
+ * other inode.) The supervisor keeps the descriptor: it outlives every worker, and stays
  * the one open file description that the lease probe must be alone with. */
 #include "core/internal.h"
 #include "core/log.h"
@@ -14,8 +15,7 @@ int binding_descriptor(struct core *core, const struct slot *slot)
 {
 	uint32_t fd;
 
-	/* A store remembers bindings of a mount that has ended, and nobody holds their files any
-	 * more. */
+	/* Of a store, and the file was not found when it was mounted. */
 	return map_get(&core->bindings, slot->binding, &fd) ? (int)fd : -ENXIO;
 }
 
@@ -29,6 +29,7 @@ static void let_go(struct core *core, uint64_t id)
 	}
 	if (core->config.listener.drop)
 		core->config.listener.drop(core->config.listener.context, id);
+	forget_binding(core, id);
 }
 
 void binding_drop(struct core *core, struct slot *slot)
@@ -40,10 +41,20 @@ void binding_drop(struct core *core, struct slot *slot)
 	state_commit(&core->state);
 }
 
+/* Descriptors that the supervisor keeps keep the lease of a worker that died while it asked, too:
+ * whoever opens the file would wait until the kernel breaks it, 45 s. */
+static void drop_leases(struct core *core)
+{
+	for (size_t i = 0; core->config.data.attach && i < core->bindings.capacity; i++)
+		if (core->bindings.entries[i].used)
+			sys->lease_end((int)core->bindings.entries[i].value);
+}
+
 void binding_recover(struct core *core)
 {
 	struct state_header *h = core->state.header;
 
+	drop_leases(core);
 	if (h->binding_in_hand)
 		let_go(core, h->binding_in_hand);
 	h->binding_in_hand = 0;
@@ -126,8 +137,19 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 	rc = l->hold ? l->hold(l->context, id, fd) : 0;
 	if (rc < 0)
 		return rc;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	rc = copy < 0 ? -errno : map_put(&core->bindings, id, (uint32_t)copy);
+	copy = WITH_ROOM(&core->tree, sys->duplicate(fd));
+	rc = copy < 0 ? copy : map_put(&core->bindings, id, (uint32_t)copy);
+	if (rc < 0)
+		let_go(core, id);
+	return rc;
+}
+
+static int keep(struct core *core, uint64_t id, int fd, bool read_only, const char **why)
+{
+	int rc = remember_binding(core, id, fd, read_only);
+
+	*why = rc == -ENAMETOOLONG ? "the file's path is too long for the store to remember"
+				   : "the store cannot remember the file";
 	if (rc < 0)
 		let_go(core, id);
 	return rc;
@@ -135,9 +157,11 @@ static int hold(struct core *core, uint64_t id, int fd, const char **why)
 
 /* A descriptor straight from memfd_create(2) is not counted for leases; a new description of it is.
  * The passed one also shares its offset and locks with the caller: we want our own. */
-static int reopen(int fd, bool writable)
+static int reopen(struct core *core, int fd, bool writable)
 {
-	return neg_errno(open(tree_fd_path(fd).text, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+	const int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC;
+
+	return WITH_ROOM(&core->tree, sys->openat(AT_FDCWD, tree_fd_path(fd).text, flags, 0));
 }
 
 static bool same_file(struct core *core, struct slot *slot, const struct external *file)
@@ -171,7 +195,7 @@ int binding_create(struct core *core, struct slot *slot, const struct core_setup
 	if (rc < 0)
 		return rc;
 	*why = "the file cannot be opened again";
-	fd = reopen(setup->file_fd, !read_only);
+	fd = reopen(core, setup->file_fd, !read_only);
 	if (fd < 0)
 		return fd;
 	h->next_binding = id + 1;
@@ -181,6 +205,8 @@ int binding_create(struct core *core, struct slot *slot, const struct core_setup
 		if (rc < 0)
 			let_go(core, id);
 	}
+	if (rc == 0)
+		rc = keep(core, id, fd, read_only, why);
 	if (rc < 0) {
 		h->binding_in_hand = 0;
 		return rc;

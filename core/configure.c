@@ -104,9 +104,10 @@ static int configure_memory(struct core *core, struct slot *slot, const struct c
 {
 	int rc = 0;
 
-	*why = "the limit of the directory, or of one above it, would be exceeded";
 	if (setup->set_size)
 		rc = account_begin(core, slot, setup->size);
+	*why = rc == -EDQUOT ? "the limit of its owner would be exceeded (user_size= of the mount)"
+			     : "the limit of the directory, or of one above it, would be exceeded";
 	if (rc == 0 && setup->set_size)
 		rc = set_memory_size(core, slot, setup->size, setup->sparse, why);
 	account_end(core, slot);
@@ -136,6 +137,7 @@ int core_configure(struct core *core, uint64_t node, const struct core_setup *se
 	int rc = check_setup(setup, why);
 
 	core->record = NULL;
+	core_request_from(core, caller->uid, caller->pid);
 	if (rc < 0)
 		return rc;
 	*why = "the object is gone";

@@ -1,6 +1,9 @@
 #include "core/account.h"
+#include "core/crash.h"
 #include "core/job.h"
 #include "core/log.h"
+#include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -8,12 +11,41 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
+
+#define KEPT_OPEN 8 /* one call uses no more at a time */
 
 static int watch_input(struct core *core, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-	return fd < 0 ? 0 : neg_errno(epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event));
+	return fd < 0 ? 0 : sys->epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* What is kept open for speed can go, but for what may be in use right now. */
+static bool relieve(struct tree *tree)
+{
+	struct core *core = CONTAINER_OF(tree, struct core, tree);
+	bool files = fdcache_shrink(&core->files, KEPT_OPEN);
+	bool directories = fdcache_shrink(&tree->directories, KEPT_OPEN);
+	bool probes = lastview_shrink(core);
+
+	if (!core->descriptors_lacking)
+		log_warn("no descriptors left: none is kept open any more than needed. "
+			 "RLIMIT_NOFILE, or fs.file-max, is too small for what is in use");
+	core->descriptors_lacking = true;
+	return files || directories || probes;
+}
+
+/* What is kept open for speed leaves most of the descriptors to what needs them. */
+static void limit_kept(struct core *core)
+{
+	struct rlimit limit;
+	rlim_t most = FDCACHE_CAPACITY;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < most)
+		most = limit.rlim_cur / 8 > 2 * KEPT_OPEN ? limit.rlim_cur / 8 : 2 * KEPT_OPEN;
+	core->files.limit = core->tree.directories.limit = (uint16_t)most;
 }
 
 static int open_inputs(struct core *core)
@@ -113,11 +145,15 @@ static int first_start(struct core *core)
 	int rc;
 
 	record_load(core, &core->state.slots[1], core->tree.base_fd, "tree");
+	/* What the mount before this one did may be in the kernel's memory still. */
+	core->state.header->unsynced_all = core->persistent;
 	rc = dress_root(core);
 	if (rc == 0)
 		rc = tree_orphan_sweep(&core->tree, NULL, NULL);
 	if (rc == 0)
 		rc = store_census(core);
+	if (rc == 0 && core->persistent)
+		users_recount(core);
 	if (rc == 0)
 		state_set_ready(&core->state);
 	return rc;
@@ -126,6 +162,7 @@ static int first_start(struct core *core)
 static int later_start(struct core *core)
 {
 	state_save_in_hand(&core->state);
+	users_resume(core);
 	recover_attach(core);
 	binding_recover(core);
 	wait_gather(core);
@@ -160,8 +197,10 @@ int core_create(const struct core_config *config, struct core **out)
 		return -ENOMEM;
 	core->config = *config;
 	core->epoll_fd = core->clock_fd = core->timers.fd = core->tree.orphans_fd = -1;
-	core->persistent = !is_memory(config->tree_fd);
+	core->persistent = config->store || !is_memory(config->tree_fd);
 	fdcache_init(&core->files);
+	flush_init(core);
+	lastview_init(core);
 	rc = wait_init(core);
 	if (rc == 0)
 		rc = open_inputs(core);
@@ -172,7 +211,11 @@ int core_create(const struct core_config *config, struct core **out)
 	if (rc == 0)
 		rc = accounts_open(core);
 	if (rc == 0)
+		rc = users_open(core);
+	if (rc == 0)
 		rc = tree_open(&core->tree, config->tree_fd, &core->state, !config->rootless);
+	core->tree.relieve = relieve;
+	limit_kept(core);
 	if (rc == 0)
 		rc = open_root(core);
 	if (rc == 0)
@@ -200,6 +243,7 @@ void core_destroy(struct core *core)
 		tree_close(&core->tree);
 	binding_finish(core);
 	accounts_finish(core);
+	users_finish(core);
 	map_finish(&core->by_ino);
 	map_finish(&core->by_watch);
 	map_finish(&core->flushes);
@@ -250,11 +294,14 @@ static void begin_record(struct core *core, uint64_t unique)
 	core->record = record;
 	record->phase = RECORD_NONE;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("record: emptied");
 	record->unique = unique;
 	record->before = 0;
+	core->state.header->counting = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	record->phase = RECORD_STARTED;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("record: begun");
 	*(volatile uint64_t *)&core->state.header->in_hand = unique;
 }
 
@@ -263,6 +310,7 @@ void core_request(struct core *core, uint64_t unique, bool resent)
 	struct request_record *record = resent ? state_saved(&core->state, unique) : NULL;
 
 	core->forget_index = 0;
+	core->users->going.user = 0;
 	core->resent = resent;
 	core->resent_done = record && record->phase == RECORD_DONE;
 	core->resent_started = record && !core->resent_done;
@@ -312,6 +360,16 @@ int core_inode_number(struct core *core, uint64_t node, ino_t *out)
 	return 0;
 }
 
+int core_node_of(struct core *core, ino_t ino, uint64_t *node)
+{
+	struct slot *slot = slot_by_ino(core, ino);
+
+	if (!slot)
+		return -ESTALE;
+	*node = state_node(&core->state, slot);
+	return 0;
+}
+
 int core_owner(struct core *core, uint64_t node, uid_t *out)
 {
 	struct slot *slot = slot_get(core, node);
@@ -336,6 +394,10 @@ void core_usage(struct core *core, struct core_usage *out)
 	    .flush_failures = h->flush_failures,
 	    .flushes_failing = core->failing,
 	    .bound = core->bindings.count,
+	    .overflows = core->overflows,
+	    .leases_refused = core->leases_broken,
+	    .watches_lacking = core->watches_lacking,
+	    .descriptors_lacking = core->descriptors_lacking,
 	};
 	if (fstatfs(core->tree.base_fd, &fs) == 0)
 		out->committed = (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;

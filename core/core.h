@@ -65,13 +65,21 @@ struct core_bound_fd {
 	int fd;
 };
 
+/* What one user can have, root apart; 0: as much as there is. */
+struct core_user_limits {
+	uint64_t objects, bytes;
+	uint32_t waits; /* blocked ones, an object each, and polls */
+};
+
 struct core_config {
 	int tree_fd;           /* backing area, borrowed for core's life */
 	int notify_fd;         /* inotify instance, borrowed, or -1 */
 	int state_fd;          /* memfd, borrowed */
 	uint64_t state_offset; /* where core's state begins in it */
 	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */
+	struct core_user_limits user;
 	enum core_lifetime lifetime; /* default of new objects */
+	bool store;                  /* the tree is there again after the next mount */
 	bool rootless; /* cannot change owners, open by handle or use trusted.* xattrs */
 	uint32_t root_mode, root_uid, root_gid; /* of the root directory when it is made first */
 	uint32_t device_major, device_minor;    /* st_dev of the mount: how views are recognised */
@@ -224,14 +232,48 @@ struct core_usage {
 	uint64_t flushes, flush_failures,
 	    flushes_failing; /* failing: objects whose last flush failed */
 	uint64_t bound;
+	uint64_t overflows; /* times that events of closed files were lost, and all was looked at */
+	/* What goes slower than it should, or did: the log says why. */
+	bool leases_refused, watches_lacking, descriptors_lacking;
 };
 void core_usage(struct core *core, struct core_usage *out);
 
+/* Objects whose flush failed and is tried again: at most max of them; how many. */
+struct core_failing {
+	uint64_t inode, since, next_try; /* CLOCK_REALTIME: since in s, next_try in ns */
+	int error;                       /* positive */
+	unsigned tries;                  /* that failed, in a row */
+	char file[256];                  /* bound: the file's path, as far as it fits */
+};
+size_t core_failing(struct core *core, struct core_failing *out, size_t max);
+
+/* What there is of a user, against the limits. */
+struct core_user {
+	uid_t uid; /* (uid_t)-1: of all that were too many for the table */
+	uint64_t objects, bytes;
+	uint32_t waits, handles; /* of objects to wait on */
+};
+/* Fills in `room` of them at most, of `all` or of one; returns how many there are. */
+uint32_t core_users(struct core *core, struct core_user *out, uint32_t room, bool all, uid_t uid);
+
 /* st_ino of a node for inspect_scan(), or -errno (ESTALE). */
 int core_inode_number(struct core *core, uint64_t node, ino_t *out);
+int core_node_of(struct core *core, ino_t ino, uint64_t *node); /* the reverse: 0 or -ESTALE */
 int core_owner(struct core *core, uint64_t node, uid_t *out);
 
 struct jobs;
 struct jobs *core_jobs(struct core *core); /* the pool, for work outside that can block */
+
+/* What has to come back to what it was once nothing is in use any more. Takes time: for tests. */
+struct core_counters {
+	uint64_t slots, slots_high, slots_free;  /* in use; ever used; this worker's free list */
+	uint64_t backing_ids, watches, bindings; /* of those in use */
+	uint64_t flushes_due, orphans;
+	uint64_t descriptors_bound;
+	uint64_t timers, probes, alarms;
+	uint64_t waits, wait_queues, wait_handles;
+	uint64_t members, accounts;
+};
+void core_counters(struct core *core, struct core_counters *out);
 
 #endif

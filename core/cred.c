@@ -1,12 +1,12 @@
 #include "core/internal.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/syscall.h>
 
 /* Only the main thread creates inodes, and its capabilities stay whole (SECBIT_NO_SETUID_FIXUP, set
  * by whoever starts us), so the ids may stay as the last caller's: they decide ownership, not
@@ -62,7 +62,7 @@ int cred_status(pid_t pid, struct cred_status *out)
  * for less than /proc. */
 pid_t cred_process(pid_t thread)
 {
-	int fd = thread > 0 ? (int)syscall(SYS_pidfd_open, thread, 0) : -1;
+	int fd = thread > 0 ? sys->pidfd_open(thread, 0) : -1;
 	struct cred_status status;
 
 	if (fd >= 0) {

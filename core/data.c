@@ -2,6 +2,7 @@
  * here. */
 #include "core/account.h"
 #include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <linux/falloc.h>
@@ -17,17 +18,15 @@ int core_data_fd(struct core *core, uint64_t node)
 static int write_charged(struct core *core, struct slot *slot, int fd, const void *bytes,
 			 size_t size, off_t offset)
 {
-	uint64_t reach = account_reach(core, slot);
+	uint64_t reach = account_reach(core, slot, (uint64_t)offset + size);
 	int rc;
 
-	if (size && reach <= (uint64_t)offset)
-		return -ENOSPC;
-	if (size > reach - (uint64_t)offset)
+	if (reach > (uint64_t)offset)
 		size = (size_t)(reach - (uint64_t)offset);
 	rc = account_begin(core, slot, (uint64_t)offset + size);
 	if (rc < 0)
 		return rc;
-	rc = neg_errno((int)pwrite(fd, bytes, size, offset));
+	rc = sys->pwrite(fd, bytes, size, offset);
 	account_end(core, slot);
 	return rc;
 }
@@ -37,16 +36,14 @@ int core_write(struct core *core, uint64_t node, const void *bytes, size_t size,
 	struct slot *slot = slot_get(core, node);
 	int fd = slot ? file_descriptor(core, slot) : -ESTALE;
 	uint64_t end = (uint64_t)offset + size;
-	int rc;
 
 	if (fd < 0)
 		return fd;
 	setid_drop(core, slot);
 	/* Over what is charged already. */
-	if (account_counts(slot) && end > slot->charged)
+	if (account_charges(slot) && end > slot->charged)
 		return write_charged(core, slot, fd, bytes, size, offset);
-	rc = (int)pwrite(fd, bytes, size, offset);
-	return neg_errno(rc);
+	return sys->pwrite(fd, bytes, size, offset);
 }
 
 /* A size set this way is a promise, too: the hole before what is allocated is part of it. */
@@ -66,9 +63,10 @@ static int charge_range(struct core *core, struct slot *slot, int mode, uint64_t
 {
 	if (!(mode & FALLOC_FL_KEEP_SIZE))
 		return account_begin(core, slot, end);
-	return account_counts(slot) && !(mode & FALLOC_FL_PUNCH_HOLE) && end > slot->charged
-		   ? -EOPNOTSUPP
-		   : 0;
+	if ((mode & FALLOC_FL_PUNCH_HOLE) || end <= slot->charged || !account_charges(slot))
+		return 0;
+	/* A user's has to fit, as everything else that is not seen before it is done. */
+	return account_counts(slot) ? -EOPNOTSUPP : user_may_grow(core, slot, end - slot->charged);
 }
 
 static int allocate(struct core *core, struct slot *slot, int fd, int mode, off_t offset,

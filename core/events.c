@@ -108,10 +108,12 @@ void event_renamed(struct core *core, const struct event_rename *rename)
 
 /* --- names --- */
 
-static int named_inside(struct core *core, const struct core_event_name *name, char *path,
-			size_t size)
+static int named_inside(struct core *core, const struct core_event *event,
+			const struct core_event_name *name, char *path, size_t size)
 {
-	int dirfd = names_directory(core, name->parent);
+	int dirfd = name == &event->at && event->at_directory > 0
+			? event->at_directory
+			: names_directory(core, name->parent);
 	int length = dirfd < 0 ? dirfd : path_of_fd(dirfd, path, size);
 
 	if (length < 0)
@@ -137,7 +139,7 @@ int core_event_path(struct core *core, const struct core_event *event,
 	const char *inside;
 	int length;
 
-	length = name->name ? named_inside(core, name, path, sizeof path)
+	length = name->name ? named_inside(core, event, name, path, sizeof path)
 			    : named_by_inode(core, event, path, sizeof path);
 	if (length < 0)
 		return -ENOENT;

@@ -44,6 +44,7 @@ struct core_event {
 	enum core_event_kind kind;
 	uint64_t node;
 	struct core_event_name at;
+	int at_directory;            /* > 0: the parent of `at` has no node any more, and is this */
 	struct core_event_name from; /* RENAMED */
 	const struct stat *st;       /* the tree's word on the inode; NULL from who has none */
 	int flags;                   /* OPENED: of open(2) */

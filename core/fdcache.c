@@ -9,6 +9,7 @@ void fdcache_init(struct fdcache *cache)
 	cache->index = (struct map){0};
 	cache->newest = cache->oldest = NONE;
 	cache->free = 0;
+	cache->limit = FDCACHE_CAPACITY;
 	for (uint16_t i = 0; i < FDCACHE_CAPACITY; i++)
 		cache->entries[i] = (struct fdcache_entry){
 		    .fd = -1, .older = i + 1 < FDCACHE_CAPACITY ? (uint16_t)(i + 1) : NONE};
@@ -80,7 +81,7 @@ int fdcache_put(struct fdcache *cache, uint32_t key, int fd)
 	int rc;
 
 	fdcache_drop(cache, key);
-	if (cache->free == NONE)
+	if (cache->index.count >= cache->limit)
 		release(cache, cache->oldest);
 	i = cache->free;
 	rc = map_put(&cache->index, key, i);
@@ -101,4 +102,13 @@ void fdcache_drop(struct fdcache *cache, uint32_t key)
 
 	if (map_get(&cache->index, key, &i))
 		release(cache, (uint16_t)i);
+}
+
+bool fdcache_shrink(struct fdcache *cache, size_t keep)
+{
+	if (cache->index.count <= keep)
+		return false;
+	while (cache->index.count > keep)
+		release(cache, cache->oldest);
+	return true;
 }

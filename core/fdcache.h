@@ -17,6 +17,7 @@ struct fdcache {
 	struct map index;
 	struct fdcache_entry entries[FDCACHE_CAPACITY];
 	uint16_t newest, oldest, free;
+	uint16_t limit; /* so many at most: FDCACHE_CAPACITY, or less */
 };
 
 void fdcache_init(struct fdcache *cache);
@@ -25,6 +26,8 @@ int fdcache_get(struct fdcache *cache, uint32_t key); /* borrowed; -1: not there
 /* The cache owns fd, also on failure (then it is closed); an old one of the key is closed. Returns
  * fd or -errno. A borrowed fd is valid until the next put or drop. */
 int fdcache_put(struct fdcache *cache, uint32_t key, int fd);
+/* Lets go of the oldest until so many are left. False: there were no more. */
+bool fdcache_shrink(struct fdcache *cache, size_t keep);
 void fdcache_drop(struct fdcache *cache, uint32_t key);
 
 #endif

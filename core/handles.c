@@ -1,6 +1,9 @@
 /* Handles: open file descriptions on an inode, and the one backing id that serves them all. */
 #include "core/account.h"
+#include "core/crash.h"
 #include "core/log.h"
+#include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -20,25 +23,28 @@ static int open_against_mode(struct core *core, struct slot *slot, int flags)
 		return path_fd;
 	if (fstat(path_fd, &st) < 0 || chmod(path.text, 0600) < 0)
 		return -errno;
-	fd = neg_errno(open(path.text, flags | O_CLOEXEC));
+	fd = sys->openat(AT_FDCWD, path.text, flags | O_CLOEXEC, 0);
 	chmod(path.text, st.st_mode & 07777);
 	return fd;
 }
 
+int file_inode_descriptor(struct core *core, struct slot *slot, int flags)
+{
+	int fd = tree_open_inode(&core->tree, slot, flags);
+
+	return fd == -EACCES ? open_against_mode(core, slot, flags) : fd;
+}
+
 int file_own_descriptor(struct core *core, struct slot *slot, int flags)
 {
-	int fd;
 
 	if (slot_is_waitable(slot))
 		return -EINVAL; /* it has no data */
 	if (slot->flags & SLOT_BOUND) {
-		fd = binding_descriptor(core, slot);
-		return fd < 0 ? fd : neg_errno(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+		int bound = binding_descriptor(core, slot);
+		return bound < 0 ? bound : WITH_ROOM(&core->tree, sys->duplicate(bound));
 	}
-	fd = tree_open_inode(&core->tree, slot, flags);
-	if (fd == -EACCES)
-		fd = open_against_mode(core, slot, flags);
-	return fd;
+	return file_inode_descriptor(core, slot, flags);
 }
 
 int file_descriptor(struct core *core, struct slot *slot)
@@ -75,6 +81,7 @@ static int stage_backing(struct core *core, struct slot *slot, int fd)
 		return id;
 	}
 	*(volatile uint64_t *)&h->last_backing_id = (uint64_t)id;
+	CRASH_POINT("attach: noted");
 	*(volatile uint32_t *)&h->attaches_lost = 0;
 	STAGE(&core->state, slot->backing_id, (uint32_t)id);
 	STAGE(&core->state, h->attaching, 0);
@@ -104,12 +111,14 @@ static void stage_handle(struct core *core, struct slot *slot, bool unborn)
 	core->handles++;
 }
 
-static void fill_opened(const struct slot *slot, int flags, struct core_opened *opened)
+static void fill_opened(struct core *core, const struct slot *slot, int flags,
+			struct core_opened *opened)
 {
 	opened->keep_cache = !(slot->flags & SLOT_BOUND);
 	/* Without a backing id every write comes to us, and only cached files can be mapped. */
-	opened->direct = opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
-			 ((slot->flags & SLOT_SETID) || account_counts(slot));
+	opened->direct =
+	    opened->backing_id && HANDLE_FLAGS_WRITE(flags) &&
+	    ((slot->flags & SLOT_SETID) || account_counts(slot) || user_is_over(core, slot));
 	opened->handle = 0;
 }
 
@@ -160,9 +169,11 @@ static int prepare_open(struct core *core, struct slot *slot, int flags, struct 
 	}
 	if ((slot->flags & SLOT_BOUND) && HANDLE_FLAGS_WRITE(flags))
 		lastview_in_use(core, slot);
+	if (id && HANDLE_FLAGS_WRITE(flags) && account_is_memory(slot))
+		slot->flags |= SLOT_UNSEEN;
 	stage_handle(core, slot, false);
 	opened->backing_id = (uint32_t)id;
-	fill_opened(slot, flags, opened);
+	fill_opened(core, slot, flags, opened);
 	return 0;
 }
 
@@ -176,7 +187,7 @@ static void replay_opened(struct core *core, const struct slot *slot, int flags,
 		*opened = (struct core_opened){.direct = true};
 	} else {
 		opened->backing_id = slot->backing_id;
-		fill_opened(slot, flags, opened);
+		fill_opened(core, slot, flags, opened);
 	}
 }
 
@@ -218,22 +229,37 @@ void core_release(struct core *core, uint64_t node, uint64_t handle)
 	core->handles--;
 	if (handle)
 		wait_released(core, slot, handle);
+	if ((slot->flags & SLOT_UNSEEN) && !slot->handles)
+		user_look_later(core, slot);
 	if (lastview_seen(core, slot))
 		lastview_handle_closed(core, slot);
 	slot_consider_free(core, slot);
 }
 
+static int make_file(int dirfd, const char *name, const void *mode)
+{
+	return sys->openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+			   *(const mode_t *)mode);
+}
+
 /* Opens what the kernel found absent. A plain O_CREAT may meet an object that a temporary one's end
  * or a second try left; the kernel checked no right on it, but then it made it itself. */
-static int create_inode(struct core *core, int dirfd, const char *name, mode_t mode, int flags,
-			bool *fresh)
+static int create_inode(struct core *core, int dirfd, uint64_t parent, const char *name,
+			mode_t mode, int flags, const struct core_caller *caller, bool *fresh)
 {
-	int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode);
+	const struct newborn newborn = {.make = make_file,
+					.context = &mode,
+					.type = S_IFREG,
+					.parent = parent,
+					.caller = caller};
+	int fd = WITH_ROOM(&core->tree, newborn_wanted(core, parent, S_IFREG)
+					    ? newborn_make(core, &newborn, dirfd, name)
+					    : make_file(dirfd, name, &mode));
 
 	*fresh = fd >= 0;
-	if (fd >= 0 || errno != EEXIST || ((flags & O_EXCL) && !core->resent_started))
-		return neg_errno(fd);
-	return neg_errno(openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+	if (fd != -EEXIST || ((flags & O_EXCL) && !core->resent_started))
+		return fd;
+	return sys->openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 static int replay_create(struct core *core, int error, uint64_t node, struct core_entry *out,
@@ -264,6 +290,8 @@ static int open_created(struct core *core, struct slot *slot, const struct stat 
 				       : prepare_open(core, slot, flags, opened);
 	if (rc < 0) {
 		state_abandon(&core->state);
+		if (!slot->lookups)
+			slot->user = 0; /* has not been counted */
 		slot_consider_free(core, slot);
 		return rc;
 	}
@@ -282,19 +310,24 @@ static int enter_created(struct core *core, int dirfd, uint64_t parent, const ch
 	struct stat st;
 	int rc;
 
+	fresh |= core->resent_started;
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
 		rc = slot_acquire(core, dirfd, parent, name, &st, fresh, &slot);
 	if (rc < 0) {
 		close(fd);
+		if (fresh)
+			user_count_unknown(core, caller->uid);
 		return rc;
 	}
-	if (fresh || core->resent_started)
-		slot_born(core, slot, parent, caller);
+	if (fresh)
+		slot_born(core, slot, parent, &st, caller);
 	rc = open_created(core, slot, &st, flags, fd, out, opened);
+	if (rc < 0 && fresh)
+		user_count_unknown(core, st.st_uid);
 	if (rc < 0)
 		return rc;
-	if (fresh || core->resent_started)
+	if (fresh)
 		EVENT(core, .kind = CORE_EVENT_CREATED, .node = out->node, .at = {parent, name},
 		      .st = &st);
 	event_opened(core, &(struct core_event){.kind = CORE_EVENT_OPENED,
@@ -318,7 +351,10 @@ int core_create_file(struct core *core, uint64_t parent, const char *name, mode_
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = create_inode(core, dirfd, name, mode, flags, &fresh);
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
+	fd = create_inode(core, dirfd, parent, name, mode, flags, caller, &fresh);
 	if (fd < 0)
 		return fd;
 	return enter_created(core, dirfd, parent, name, flags, fd, fresh, caller, out, opened);
@@ -340,9 +376,12 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
-	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
+	fd = WITH_ROOM(&core->tree, sys->openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
 	if (fd < 0)
-		return -errno;
+		return fd;
 	rc = neg_errno(fstat(fd, &st));
 	if (rc == 0)
 		rc = slot_acquire(core, fd, 0, "", &st, true, &slot);
@@ -358,7 +397,7 @@ int core_tmpfile(struct core *core, uint64_t parent, mode_t mode, int flags,
 		return rc;
 	}
 	slot->flags |= SLOT_ORPHAN | (HANDLE_FLAGS_WRITE_ONLY(flags) ? (uint32_t)SLOT_UNBORN : 0U);
-	slot_born(core, slot, parent, caller);
+	slot_born(core, slot, parent, &st, caller);
 	st.st_nlink = 1;
 	rc = open_created(core, slot, &st, flags, fd, out, opened);
 	if (rc == 0 && !(slot->flags & SLOT_UNBORN))

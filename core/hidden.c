@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define HIDDEN_PREFIX ".mapping-"
-#define GRACE_NS      10000000000ULL
+#define GRACE_NS 10000000000ULL
 
 bool hidden_is(const struct slot *slot)
 {
@@ -64,6 +63,8 @@ void hidden_made(struct core *core, struct slot *slot, const char *name)
 	if (strncmp(name, HIDDEN_PREFIX, sizeof HIDDEN_PREFIX - 1) != 0)
 		return;
 	slot->flags |= SLOT_HIDDEN;
+	if (core->persistent)
+		record_save_slot(core, slot); /* the next mount sweeps it */
 	arm(core);
 }
 
@@ -75,8 +76,11 @@ void hidden_renamed(struct core *core, int dirfd, const char *name)
 	if (!core->hidden_timer.position || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	slot = slot_by_ino(core, st.st_ino);
-	if (slot)
-		slot->flags &= ~(uint32_t)SLOT_HIDDEN;
+	if (!slot || !(slot->flags & SLOT_HIDDEN))
+		return;
+	slot->flags &= ~(uint32_t)SLOT_HIDDEN;
+	if (core->persistent)
+		record_save_slot(core, slot);
 }
 
 void hidden_known(struct core *core, const struct slot *slot)

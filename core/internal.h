@@ -21,17 +21,28 @@ struct core {
 	struct core_config config;
 	struct state state;
 	struct tree tree;
-	struct fdcache files;      /* data descriptors of regular files, O_RDWR where it can be */
-	struct map by_ino;         /* st_ino -> slot index */
-	struct map by_watch;       /* watch -> slot index (one of those that share the file) */
-	struct map bindings;       /* binding -> descriptor */
-	struct probes *probes;     /* lastview.c */
+	struct fdcache files;     /* data descriptors of regular files, O_RDWR where it can be */
+	struct map by_ino;        /* st_ino -> slot index */
+	struct map by_watch;      /* watch -> slot index (one of those that share the file) */
+	struct map bindings;      /* binding -> descriptor */
+	struct probes *probes;    /* lastview.c */
+	struct timer second_look; /* lastview.c: a look was missed for want of memory */
+	uint64_t overflows;       /* ... events were lost */
+	bool watches_lacking;     /* watch.c: it was said that no more can be had */
+	uint64_t lease_checked;   /* lease.c: CLOCK_MONOTONIC */
+	bool leases_broken;
+	bool descriptors_lacking;  /* core.c: that was said */
 	struct waits *waits;       /* wait.c */
 	struct members *members;   /* job_members.c */
 	struct accounts *accounts; /* account.c */
-	struct retry *retries;     /* flush.c */
-	struct map flushes;        /* slot index -> flushes since this worker began */
-	bool persistent;           /* the tree is on a real file system */
+	struct users *users;       /* user.c */
+	struct map due;            /* flush.c: slot index -> flushes of ours under way; 0: owed */
+	bool due_missed;           /* ... some that are owed are not in it */
+	struct timer retry_timer;
+	struct map flushes; /* slot index -> flushes since this worker began */
+	bool persistent;    /* the tree is a store, or on a real file system */
+	uint64_t changes;   /* durable.c */
+	uint64_t changed_at[STATE_UNSYNCED], overflowed_at;
 	struct jobs *jobs;
 	struct timers timers;
 	struct timer hidden_timer; /* hidden.c */
@@ -92,8 +103,8 @@ int core_finish(struct core *core, int error);
 int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name,
 		 const struct stat *st, bool fresh, struct slot **out);
 /* A slot of an inode that was just made, before its first commit: lifetime by its directory's or
- * the mount's default, creator. */
-void slot_born(struct core *core, struct slot *slot, uint64_t parent,
+ * the mount's default, creator; counted for its owner. */
+void slot_born(struct core *core, struct slot *slot, uint64_t parent, const struct stat *st,
 	       const struct core_caller *caller);
 struct slot *slot_get(struct core *core, uint64_t node);   /* NULL: stale, or ended */
 struct slot *slot_known(struct core *core, uint64_t node); /* NULL: stale */
@@ -118,6 +129,8 @@ void attr_entry(struct core *core, struct slot *slot, const struct stat *st,
 void record_load(struct core *core, struct slot *slot, int dirfd, const char *name);
 int record_save(struct core *core, struct slot *slot, int fd); /* fd of the marker, may be O_PATH */
 int record_save_slot(struct core *core, struct slot *slot);
+/* The flags as they were saved; false: there is no record. */
+bool record_flags(const struct core *core, int dirfd, const char *name, uint32_t *flags);
 /* A directory's limit, 0: none; flags as the account's. */
 uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags);
 const char *record_xattr_name(const struct core *core);
@@ -134,6 +147,8 @@ void setid_drop(struct core *core, struct slot *slot);
 /* --- handles.c --- */
 int file_descriptor(struct core *core, struct slot *slot); /* borrowed data descriptor or -errno */
 int file_own_descriptor(struct core *core, struct slot *slot, int flags); /* owned */
+/* Of the inode in the tree, whatever it is bound to; owned, or -errno. */
+int file_inode_descriptor(struct core *core, struct slot *slot, int flags);
 void backing_release(struct core *core, struct slot *slot); /* closes the backing id, if any */
 
 /* --- lastview.c --- */
@@ -149,16 +164,63 @@ void lastview_in_use(struct core *core, struct slot *slot);
 int lastview_set_lifetime(struct core *core, struct slot *slot, enum core_lifetime lifetime);
 void lastview_handle_closed(struct core *core, struct slot *slot);
 void lastview_dispatch(struct core *core);
+void lastview_init(struct core *core);
+/* Something could not be looked at now: everything is, in a second. */
+void lastview_look_again(struct core *core);
 void lastview_forget(struct core *core, struct slot *slot);
 void lastview_resume(struct core *core);
 /* Asks the kernel: 1 nothing holds the object, 0 something does, -errno. handles must be 0. */
 int lastview_probe(struct core *core, struct slot *slot);
 void lastview_finish(struct core *core);
+bool lastview_shrink(struct core *core); /* closes what probes keep open; false: nothing */
 
 /* --- flush.c --- */
+void flush_init(struct core *core);
 void flush_last_view(struct core *core, struct slot *slot);
+/* The last flush failed, and another one is owed. */
+bool flush_is_failing(const struct slot *slot);
+uint64_t flush_next_try(const struct slot *slot); /* CLOCK_REALTIME ns; 0: none is planned */
 void flush_resume(struct core *core);
 void flush_finish(struct core *core);
+
+/* --- durable.c: what a flush owes an object of a store beside its data --- */
+struct durable {
+	int fds[STATE_UNSYNCED + 1]; /* the object's inode, and directories; owned */
+	unsigned count;
+	int base_fd; /* -1: the directories are all here; else everything is to be written */
+	uint64_t begun_at;
+	struct {
+		uint64_t ino, changed_at;
+	} names[STATE_UNSYNCED];
+	unsigned names_count;
+};
+
+/* A name comes into being in this directory, or goes. Before the tree is changed. */
+void durable_changed(struct core *core, uint64_t directory);
+/* The same of what the store keeps beside its tree. */
+void durable_store_changed(struct core *core);
+/* Will it be there after the next mount? */
+bool durable_kept(const struct core *core, const struct slot *slot);
+/* 0 or -errno, and nothing is held; otherwise durable_sync() must follow, or durable_drop(). */
+int durable_begin(struct core *core, struct slot *slot, struct durable *out);
+int durable_sync(struct durable *durable); /* in any thread */
+void durable_drop(struct durable *durable);
+void durable_done(struct core *core, const struct durable *durable);
+
+/* --- newborn.c --- */
+/* In a store a record must not come after the name it is for. Makes something under a name of its
+ * own, gives it the record it begins with, and then its name. make() returns >= 0 or -errno, and so
+ * does this; what it returns for a regular file may be a descriptor. */
+struct newborn {
+	int (*make)(int dirfd, const char *name, const void *context);
+	const void *context;
+	mode_t type; /* S_IFREG, S_IFDIR */
+	uint64_t parent;
+	const struct core_caller *caller;
+};
+bool newborn_wanted(struct core *core, uint64_t parent, mode_t type);
+int newborn_make(struct core *core, const struct newborn *newborn, int dirfd, const char *name);
+enum core_lifetime newborn_lifetime(struct core *core, uint64_t parent);
 
 /* --- events.c --- */
 bool event_emit(struct core *core, const struct core_event *event); /* somebody was told */
@@ -197,6 +259,7 @@ void temporary_unname(struct core *core, struct slot *slot);
 void temporary_end(struct core *core, struct slot *slot);
 
 /* --- hidden.c --- */
+#define HIDDEN_PREFIX ".mapping-"
 bool hidden_is(const struct slot *slot); /* not published yet: the slot is kept */
 void hidden_made(struct core *core, struct slot *slot, const char *name);
 void hidden_renamed(struct core *core, int dirfd, const char *name); /* to this */
@@ -211,6 +274,15 @@ int binding_create(struct core *core, struct slot *slot, const struct core_setup
 
 void binding_recover(struct core *core);
 void binding_finish(struct core *core);
+
+/* --- remember.c: bindings in a store --- */
+/* Written before the object can have a name. fd: of the file. 0 or -errno. */
+int remember_binding(struct core *core, uint64_t id, int fd, bool read_only);
+void forget_binding(struct core *core, uint64_t id);
+/* Where the file was. 0 or -errno. */
+int remembered_path(struct core *core, uint64_t id, char *path, size_t size);
+/* A store is taken over: wanted has the ids that objects refer to. */
+int remembered_sweep(struct core *core, const struct map *wanted);
 
 /* --- store.c --- */
 int store_census(struct core *core);

@@ -2,6 +2,7 @@
  * while a path can be. */
 #include "core/job.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -22,10 +23,10 @@ union handle {
 int cgroup_id(int cgroup, uint64_t *id)
 {
 	union handle u = {.handle.handle_bytes = sizeof *id};
-	int mount;
+	int rc = sys->handle_of(cgroup, "", &u.handle, AT_EMPTY_PATH);
 
-	if (name_to_handle_at(cgroup, "", &u.handle, &mount, AT_EMPTY_PATH) < 0)
-		return -errno;
+	if (rc < 0)
+		return rc;
 	if (u.handle.handle_bytes != sizeof *id || u.handle.handle_type != HANDLE_TYPE_KERNFS)
 		return -EOPNOTSUPP;
 	memcpy(id, u.room + sizeof u.handle, sizeof *id);

@@ -5,6 +5,7 @@
  * its members sleep, known by the job's inode number, until it is looked up again. */
 #include "core/job.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <stdatomic.h>
@@ -36,6 +37,7 @@ static int open_members(struct core *core)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct members *m;
+	int rc;
 
 	if (core->members)
 		return 0;
@@ -45,9 +47,10 @@ static int open_members(struct core *core)
 	*m = (struct members){.core = core, .hint = 1, .again.fire = members_look_again};
 	core->members = m;
 	m->epoll_fd = event.data.fd = epoll_create1(EPOLL_CLOEXEC);
-	if (m->epoll_fd < 0 || epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, m->epoll_fd, &event) < 0) {
-		int rc = -errno;
-
+	rc = neg_errno(m->epoll_fd);
+	if (rc >= 0)
+		rc = sys->epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, m->epoll_fd, &event);
+	if (rc < 0) {
 		members_finish(core);
 		return rc;
 	}
@@ -97,7 +100,7 @@ int member_watch(struct core *core, uint32_t index, int fd)
 	int rc = make_room(m, index);
 
 	if (rc == 0)
-		rc = neg_errno(epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &event));
+		rc = sys->epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 	if (rc < 0) {
 		close(fd);
 		return rc;

@@ -1,6 +1,8 @@
 /* Lists of process numbers, and what /proc says of one. */
+#include "core/crash.h"
 #include "core/job.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <poll.h>
@@ -91,16 +93,19 @@ int process_begin(pid_t pid, uint64_t *begin, bool *kernel)
 
 int pidfd_of(pid_t pid)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = sys->pidfd_open(pid, 0);
 
-	if (fd < 0 && (errno == EINVAL || errno == ENOENT))
-		return -EINVAL; /* a thread, but not its process' first */
-	return neg_errno(fd);
+	return fd == -ENOENT ? -EINVAL : fd; /* a thread, but not its process' first */
 }
 
 int pidfd_signal(int pidfd, int signal)
 {
-	return neg_errno((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+	int rc;
+
+	CRASH_POINT("signal: before");
+	rc = neg_errno((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+	CRASH_POINT("signal: after");
+	return rc;
 }
 
 bool process_ended(int pidfd)

@@ -19,6 +19,7 @@
 #include "core/probe.h"
 
 #include "core/inspect.h"
+#include "core/log.h"
 #include "core/sys.h"
 #include "core/util.h"
 
@@ -31,6 +32,7 @@
 static const uint64_t retry_ns[] = {50000,   100000,   200000,    400000,    1000000,
 				    5000000, 50000000, 200000000, 1000000000};
 #define UNWATCHED_NS      1000000000ULL
+#define SECOND_LOOK_NS    1000000000ULL
 #define SCAN_FROM_ATTEMPT 6 /* 50 ms: a lease still refused may be somebody outside the mount */
 
 struct scan {
@@ -113,7 +115,7 @@ static void scan_done(struct job *job)
 		probe_schedule(core, slot, 0, IN_USE_PERIOD_NS);
 	else if (probe->again)
 		probe_schedule(core, slot, 0, 0);
-	else if (!(slot->flags & SLOT_WATCHED))
+	else if (!(slot->flags & SLOT_WATCHED) || core->leases_broken || views < 0)
 		probe_schedule(core, slot, probe->attempt, UNWATCHED_NS);
 	probe->again = false;
 }
@@ -122,8 +124,10 @@ static void start_scan(struct core *core, struct slot *slot, struct probe *probe
 {
 	struct scan *scan = calloc(1, sizeof *scan);
 
-	if (!scan)
+	if (!scan) {
+		lastview_look_again(core);
 		return;
+	}
 	*scan = (struct scan){.job = {.run = scan_run, .done = scan_done},
 			      .core = core,
 			      .node = probe->node,
@@ -134,6 +138,7 @@ static void start_scan(struct core *core, struct slot *slot, struct probe *probe
 	if (jobs_submit(core->jobs, &scan->job) < 0) {
 		probe->scanning = false;
 		free(scan);
+		lastview_look_again(core);
 	}
 }
 
@@ -185,7 +190,8 @@ void lastview_probe_due(struct timer *timer)
 	rc = lastview_probe(core, slot);
 	if (rc == 1 || rc == -ESTALE)
 		lastview_gone(core, slot);
-	else if (probe->attempt >= SCAN_FROM_ATTEMPT && (slot->flags & SLOT_BOUND))
+	else if (probe->attempt >= SCAN_FROM_ATTEMPT &&
+		 ((slot->flags & SLOT_BOUND) || !lease_works(core)))
 		start_scan(core, slot, probe);
 	else if (probe->attempt < ARRAY_SIZE(retry_ns))
 		probe_schedule(core, slot, probe->attempt + 1, retry_ns[probe->attempt]);
@@ -210,8 +216,10 @@ static void hint(struct core *core, struct slot *slot)
 		return;
 	}
 	probe = probe_get(core, slot);
-	if (!probe)
+	if (!probe) {
+		lastview_look_again(core);
 		return;
+	}
 	/* Not kept a descriptor: this may be the event of our own last look. */
 	if (probe->attempt && probe->timer.position && probe->fd < 0 && !(slot->flags & SLOT_BOUND))
 		return;
@@ -289,6 +297,24 @@ static void hint_all(struct core *core)
 	}
 }
 
+static void second_look(struct timer *timer)
+{
+	hint_all(CONTAINER_OF(timer, struct core, second_look));
+}
+
+void lastview_init(struct core *core)
+{
+	core->second_look = (struct timer){.fire = second_look, .vital = true};
+}
+
+void lastview_look_again(struct core *core)
+{
+	if (core->second_look.position)
+		return;
+	log_debug("the end of an object may have been missed: looking again in a second");
+	timers_arm(&core->timers, &core->second_look, SECOND_LOOK_NS);
+}
+
 static void hint_watch(struct core *core, int watch)
 {
 	uint32_t found[64];
@@ -301,6 +327,14 @@ static void hint_watch(struct core *core, int watch)
 		hint_all(core);
 }
 
+static void overflowed(struct core *core)
+{
+	log_warn("the kernel lost events of files that were closed: looking at all that may have "
+		 "ended");
+	core->overflows++;
+	hint_all(core);
+}
+
 void lastview_dispatch(struct core *core)
 {
 	_Alignas(struct inotify_event) char buffer[4096];
@@ -309,7 +343,7 @@ void lastview_dispatch(struct core *core)
 	for (ssize_t at = 0; at < length;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
 		if (event->mask & IN_Q_OVERFLOW)
-			hint_all(core);
+			overflowed(core);
 		else if (event->mask & IN_CLOSE)
 			hint_watch(core, event->wd);
 		at += (ssize_t)(sizeof *event + event->len);

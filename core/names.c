@@ -1,6 +1,7 @@
 /* Names come into being and are looked up. Creation in the tree is the same call as in the mount;
  * the kernel holds the directory's lock meanwhile and has checked rights and absence. */
 #include "core/account.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -20,6 +21,7 @@ int names_create_in(struct core *core, uint64_t node, const struct core_caller *
 
 	if (dirfd >= 0)
 		cred_assume(core, caller);
+	durable_changed(core, node);
 	return dirfd;
 }
 
@@ -61,10 +63,12 @@ static int enter(struct core *core, int dirfd, uint64_t parent, const char *name
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	rc = slot_acquire(core, dirfd, parent, name, &st, creator, &slot);
+	if (rc < 0 && creator)
+		user_count_unknown(core, st.st_uid);
 	if (rc < 0)
 		return rc;
 	if (creator) {
-		slot_born(core, slot, parent, creator);
+		slot_born(core, slot, parent, &st, creator);
 		hidden_made(core, slot, name);
 	}
 	core_stage_done(core, 0, state_node(&core->state, slot));
@@ -118,12 +122,26 @@ void core_forget(struct core *core, uint64_t node, uint64_t count)
 		slot_consider_free(core, slot);
 }
 
-/* One kind of creation. make() is a single call on the tree: 0 or -1 with errno. */
+/* One kind of creation. make() is a single call on the tree: 0 or -errno. */
 struct creation {
-	int (*make)(int dirfd, const char *name, const struct creation *creation);
+	int (*make)(int dirfd, const char *name, const void *creation);
 	mode_t mode;
 	const char *target;
 };
+
+static int make(struct core *core, int dirfd, uint64_t parent, const char *name,
+		const struct core_caller *caller, const struct creation *creation)
+{
+	const struct newborn newborn = {.make = creation->make,
+					.context = creation,
+					.type = creation->mode & S_IFMT,
+					.parent = parent,
+					.caller = caller};
+
+	if (newborn_wanted(core, parent, newborn.type))
+		return newborn_make(core, &newborn, dirfd, name);
+	return creation->make(dirfd, name, creation);
+}
 
 static int create(struct core *core, uint64_t parent, const char *name,
 		  const struct core_caller *caller, const struct creation *creation,
@@ -137,25 +155,29 @@ static int create(struct core *core, uint64_t parent, const char *name,
 	dirfd = names_create_in(core, parent, caller);
 	if (dirfd < 0)
 		return dirfd;
+	rc = user_may_create(core, caller->uid);
+	if (rc < 0)
+		return rc;
 	/* The kernel asked because the name was absent: it is there now because we made it. */
-	if (creation->make(dirfd, name, creation) < 0 && !(errno == EEXIST && core->resent_started))
-		return -errno;
+	rc = make(core, dirfd, parent, name, caller, creation);
+	if (rc < 0 && !(rc == -EEXIST && core->resent_started))
+		return rc;
 	return enter(core, dirfd, parent, name, caller, out);
 }
 
-static int make_node(int dirfd, const char *name, const struct creation *creation)
+static int make_node(int dirfd, const char *name, const void *creation)
 {
-	return mknodat(dirfd, name, creation->mode, 0);
+	return neg_errno(mknodat(dirfd, name, ((const struct creation *)creation)->mode, 0));
 }
 
-static int make_directory(int dirfd, const char *name, const struct creation *creation)
+static int make_directory(int dirfd, const char *name, const void *creation)
 {
-	return mkdirat(dirfd, name, creation->mode);
+	return neg_errno(mkdirat(dirfd, name, ((const struct creation *)creation)->mode));
 }
 
-static int make_symlink(int dirfd, const char *name, const struct creation *creation)
+static int make_symlink(int dirfd, const char *name, const void *creation)
 {
-	return symlinkat(creation->target, dirfd, name);
+	return neg_errno(symlinkat(((const struct creation *)creation)->target, dirfd, name));
 }
 
 int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode,
@@ -171,7 +193,7 @@ int core_mknod(struct core *core, uint64_t parent, const char *name, mode_t mode
 int core_mkdir(struct core *core, uint64_t parent, const char *name, mode_t mode,
 	       const struct core_caller *caller, struct core_entry *out)
 {
-	const struct creation creation = {.make = make_directory, .mode = mode};
+	const struct creation creation = {.make = make_directory, .mode = S_IFDIR | mode};
 
 	return create(core, parent, name, caller, &creation, out);
 }
@@ -193,6 +215,7 @@ static int publish(struct core *core, struct slot *slot, uint64_t parent, const 
 
 	if (dirfd < 0)
 		return dirfd;
+	durable_changed(core, parent);
 	rc = tree_orphan_publish(&core->tree, state_node(&core->state, slot), dirfd, name);
 	if (rc == -EEXIST || rc == -ENOENT) {
 		if (!core->resent_started || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
@@ -214,6 +237,17 @@ static int publish(struct core *core, struct slot *slot, uint64_t parent, const 
 	return 0;
 }
 
+/* A former worker has given it this name, and may have noticed that it is no orphan any more. */
+static bool linked_before(struct core *core, const struct slot *slot, uint64_t parent,
+			  const char *name)
+{
+	int dirfd = core->resent_started ? names_directory(core, parent) : -1;
+	struct stat st;
+
+	return dirfd >= 0 && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == slot->ino;
+}
+
 int core_link(struct core *core, uint64_t node, uint64_t parent, const char *name,
 	      struct core_entry *out)
 {
@@ -233,16 +267,23 @@ int core_link(struct core *core, uint64_t node, uint64_t parent, const char *nam
 		return rc;
 	if ((slot->flags & SLOT_ORPHAN) && st.st_nlink == 1)
 		return publish(core, slot, parent, name, out);
-	if (slot->flags & SLOT_TEMPORARY)
+	if ((slot->flags & SLOT_TEMPORARY) && !linked_before(core, slot, parent, name))
 		return -EPERM; /* "the last handle closes, the name goes": there is one name */
 	dirfd = names_directory(core, parent);
 	fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
 	if (dirfd < 0 || fd < 0)
 		return dirfd < 0 ? dirfd : fd;
+	rc = user_may_create(core, st.st_uid);
+	if (rc < 0)
+		return rc;
+	durable_changed(core, parent);
 	if (linkat(AT_FDCWD, tree_fd_path(fd).text, dirfd, name, AT_SYMLINK_FOLLOW) < 0 &&
 	    !(errno == EEXIST && core->resent_started))
 		return -errno;
+	user_stage_name(core, slot);
 	rc = enter(core, dirfd, parent, name, NULL, out);
+	if (rc < 0)
+		state_commit(&core->state); /* the name is there */
 	if (rc == 0)
 		EVENT(core, .kind = CORE_EVENT_LINKED, .node = out->node, .at = {parent, name});
 	return rc;

@@ -7,13 +7,11 @@
 #include "core/sys.h"
 #include "core/util.h"
 
-#define PROBE_FDS_MAX 2048 /* beyond, objects are looked at once a second */
-
 struct probes {
 	struct map by_slot; /* index in table */
 	struct probe **table;
 	size_t count, capacity;
-	unsigned fds; /* kept in probes */
+	unsigned fds; /* kept in probes; beyond a number objects are looked at once a second */
 };
 
 struct probe *probe_find(struct core *core, struct slot *slot)
@@ -25,9 +23,16 @@ struct probe *probe_find(struct core *core, struct slot *slot)
 	return core->probes->table[i];
 }
 
+size_t probe_count(const struct core *core)
+{
+	return core->probes ? core->probes->count : 0;
+}
+
 /* The table is dense: the last one fills a hole. */
 static int table_add(struct probes *probes, uint32_t key, struct probe *probe)
 {
+	int rc;
+
 	if (probes->count == probes->capacity) {
 		size_t capacity = probes->capacity ? probes->capacity * 2 : 16;
 		struct probe **table =
@@ -38,7 +43,9 @@ static int table_add(struct probes *probes, uint32_t key, struct probe *probe)
 		probes->capacity = capacity;
 	}
 	probes->table[probes->count] = probe;
-	return map_put(&probes->by_slot, key, (uint32_t)probes->count++);
+	rc = map_put(&probes->by_slot, key, (uint32_t)probes->count);
+	probes->count += rc == 0;
+	return rc;
 }
 
 static void table_remove(struct core *core, uint32_t key, uint32_t i)
@@ -100,13 +107,10 @@ void probe_schedule(struct core *core, struct slot *slot, unsigned attempt, uint
 {
 	struct probe *probe = probe_get(core, slot);
 
-	if (!probe) {
-		log_error("out of memory: the end of an object (inode %llu) may go unnoticed",
-			  (unsigned long long)slot->ino);
-		return;
-	}
-	probe->attempt = attempt;
-	timers_arm(&core->timers, &probe->timer, delay_ns);
+	if (probe)
+		probe->attempt = attempt;
+	if (!probe || timers_arm(&core->timers, &probe->timer, delay_ns) < 0)
+		lastview_look_again(core);
 }
 
 /* Is fd's description the only one? 1, 0 or -errno */
@@ -120,7 +124,7 @@ static int ask(const struct slot *slot, int fd)
 		rc = sys->lease(fd, F_RDLCK) < 0 ? rc : 0;
 	if (rc < 0)
 		return rc;
-	sys->lease(fd, F_UNLCK);
+	sys->lease_end(fd);
 	return 1;
 }
 
@@ -151,12 +155,23 @@ int lastview_probe(struct core *core, struct slot *slot)
 	fd = open_to_ask(core, slot);
 	if (fd < 0)
 		return fd;
-	if (probe && core->probes->fds < PROBE_FDS_MAX) {
+	if (probe && core->probes->fds < 2U * core->files.limit) {
 		core->probes->fds++;
 		probe->fd = steal_fd(&fd);
 		return ask(slot, probe->fd);
 	}
 	return ask(slot, fd);
+}
+
+bool lastview_shrink(struct core *core)
+{
+	if (!core->probes || !core->probes->fds)
+		return false;
+	for (size_t i = 0; i < core->probes->count; i++)
+		drop_probe_fd(core, core->probes->table[i]);
+	/* That made events of ours, and whoever had one waits for no other. */
+	lastview_look_again(core);
+	return true;
 }
 
 void lastview_finish(struct core *core)

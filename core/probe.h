@@ -18,10 +18,14 @@ struct probe {
 struct probe *probe_find(struct core *core, struct slot *slot); /* or NULL */
 struct probe *probe_get(struct core *core, struct slot *slot);  /* makes one; NULL: no memory */
 void probe_end(struct core *core, struct slot *slot);
+size_t probe_count(const struct core *core);
 void probe_schedule(struct core *core, struct slot *slot, unsigned attempt, uint64_t delay_ns);
 
 /* lastview.c: is RELEASE the whole truth? Then no handle means no view. */
 bool lastview_by_release(const struct core *core, const struct slot *slot);
+
+/* lease.c: is a lease granted where nobody else is? Asked every ten seconds at most. */
+bool lease_works(struct core *core);
 
 /* lastview.c: what to do when a probe's time has come */
 void lastview_probe_due(struct timer *timer);

@@ -4,6 +4,7 @@
 #include "core/internal.h"
 #include "core/limit.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -14,7 +15,7 @@
 #define RECORD_SHORTEST 4 /* the version */
 #define RECORD_FLAGS                                                                               \
 	(SLOT_TEMPORARY | SLOT_HANDLE_BOUND | SLOT_SPARSE | SLOT_BOUND | SLOT_READ_ONLY |          \
-	 SLOT_FLUSH_UNTOLD)
+	 SLOT_FLUSH_UNTOLD | SLOT_HIDDEN)
 
 _Static_assert(sizeof(struct wait_state) == 32, "it is the larger part of the union");
 
@@ -24,15 +25,16 @@ struct record {
 	uint8_t type, inherit;
 	uint16_t limit_flags; /* of struct account */
 	uint32_t creator_uid, creator_pid;
-	uint32_t reserved;
+	uint32_t extra; /* of struct slot */
 	uint64_t limit; /* directories: of the tree below; 0: none of its own */
 	union {
 		struct {
 			uint64_t binding;
 			uint64_t size;
 			uint64_t flushed_at;
-			int32_t flush_error;
-			uint32_t flush_failures;
+			uint8_t flush_error, flush_tries;
+			uint16_t flush_failures;
+			uint32_t failing_since;
 		};
 		struct wait_state wait;
 	};
@@ -70,14 +72,27 @@ void record_load(struct core *core, struct slot *slot, int dirfd, const char *na
 	slot->creator_uid = UINT32_MAX;
 	if (!get(core, dirfd, name, &record))
 		return;
-	slot->flags |= record.flags & RECORD_FLAGS;
+	slot->flags |= record.flags & RECORD_FLAGS & ~(uint32_t)SLOT_HIDDEN;
 	slot->type = record.type < OBJECT_TYPES ? record.type : OBJECT_MAPPING;
 	slot->inherit = record.inherit;
+	slot->extra = (uint8_t)record.extra;
 	slot->creator_uid = record.creator_uid;
 	slot->creator_pid = record.creator_pid;
 	slot->wait = record.wait; /* all of the union: the larger part */
-	if (slot_is_waitable(slot) && wait_type_of(slot)->unpack)
+	if (!slot_is_waitable(slot))
+		slot->flush_tries = slot->failing_since = 0; /* owed then, not by us */
+	else if (wait_type_of(slot)->unpack)
 		wait_type_of(slot)->unpack(&slot->wait);
+}
+
+bool record_flags(const struct core *core, int dirfd, const char *name, uint32_t *flags)
+{
+	struct record record;
+
+	if (!get(core, dirfd, name, &record))
+		return false;
+	*flags = record.flags;
+	return true;
 }
 
 uint64_t record_limit(const struct core *core, int dirfd, const char *name, uint16_t *flags)
@@ -97,6 +112,7 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	    .flags = slot->flags & RECORD_FLAGS,
 	    .type = slot->type,
 	    .inherit = slot->inherit,
+	    .extra = slot->extra,
 	    .creator_uid = slot->creator_uid,
 	    .creator_pid = slot->creator_pid,
 	    .wait = slot->wait,
@@ -106,8 +122,8 @@ int record_save(struct core *core, struct slot *slot, int fd)
 	if (slot_is_waitable(slot) && wait_type_of(slot)->pack)
 		wait_type_of(slot)->pack(&record.wait);
 	record.limit = limit_of_record(core, slot, &record.limit_flags);
-	rc = neg_errno(setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
-				length_of(&record), 0));
+	rc = sys->setxattr(tree_fd_path(fd).text, record_xattr_name(core), &record,
+			   length_of(&record));
 
 	if (rc == 0)
 		slot->flags &= ~(uint32_t)SLOT_UNSAVED;

@@ -1,6 +1,7 @@
 /* Names go: unlink, rmdir, and rename, which may replace one. An inode that loses its last name
  * while the kernel knows it moves to the orphans, where it stays until FORGET. */
 #include "core/account.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -45,6 +46,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 			   : -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
+	durable_changed(core, parent);
 	slot = slot_by_ino(core, st.st_ino);
 	if (loses_last_name(core, slot, &st)) {
 		rc = tree_orphan_move(&core->tree, state_node(&core->state, slot), dirfd, name);
@@ -53,6 +55,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		stage_orphan(core, slot);
 	} else {
 		account_note_unknown(core, slot, parent, dirfd, name, &st);
+		user_note_name(core, slot, dirfd, name, &st);
 		if (unlinkat(dirfd, name, 0) < 0)
 			return -errno;
 	}
@@ -90,9 +93,12 @@ static int retire_directory(struct core *core, int dirfd, const char *name, cons
 	if (rc < 0)
 		return rc;
 	if (!slot) {
+		user_note_name(core, NULL, dirfd, name, st);
 		rc = neg_errno(unlinkat(dirfd, name, AT_REMOVEDIR));
-		if (rc == 0)
+		if (rc == 0) {
 			account_directory_gone(core, st->st_ino);
+			user_stage_gone(core);
+		}
 		return rc;
 	}
 	rc = tree_orphan_move(&core->tree, state_node(&core->state, slot), dirfd, name);
@@ -115,6 +121,7 @@ int core_rmdir(struct core *core, uint64_t parent, const char *name)
 		return errno == ENOENT && core->resent_started ? core_finish(core, 0) : -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
+	durable_changed(core, parent);
 	rc = retire_directory(core, dirfd, name, &st);
 	return rc < 0 ? rc : core_finish(core, 0);
 }
@@ -136,8 +143,10 @@ static int save_target(struct core *core, int dirfd, const char *name, const str
 	if (S_ISDIR(source->st_mode))
 		return -ENOTDIR;
 	slot = slot_by_ino(core, st.st_ino);
-	if (!loses_last_name(core, slot, &st))
+	if (!loses_last_name(core, slot, &st)) {
+		user_note_name(core, slot, dirfd, name, &st);
 		return 0;
+	}
 	rc = tree_orphan_link(&core->tree, state_node(&core->state, slot), dirfd, name);
 	if (rc == 0)
 		stage_orphan(core, slot);
@@ -212,6 +221,8 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		rc = account_may_move(core, new_parent, to, new_name, parent);
 	if (rc < 0)
 		return rc;
+	durable_changed(core, parent);
+	durable_changed(core, new_parent);
 	event_before_rename(core, &told, from, to);
 	rc = do_rename(core, from, name, to, new_name, flags);
 	note_place(core, to, new_parent, new_name);
@@ -224,6 +235,7 @@ int core_rename(struct core *core, uint64_t parent, const char *name, uint64_t n
 		return rc;
 	}
 	hidden_renamed(core, to, new_name);
+	user_stage_gone(core);
 	core_finish(core, 0);
 	event_renamed(core, &told);
 	return 0;

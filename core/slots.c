@@ -1,5 +1,6 @@
 #include "core/account.h"
 #include "core/probe.h"
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait.h"
 
@@ -80,6 +81,8 @@ static int slot_new(struct core *core, int dirfd, uint64_t parent, const char *n
 		return rc;
 	}
 	core->known++;
+	if (!fresh)
+		user_join(core, slot, st);
 	account_join(core, slot, parent, st);
 	if (slot_is_waitable(slot))
 		wait_known(core, slot);
@@ -104,21 +107,18 @@ int slot_acquire(struct core *core, int dirfd, uint64_t parent, const char *name
 	return 0;
 }
 
-void slot_born(struct core *core, struct slot *slot, uint64_t parent,
+void slot_born(struct core *core, struct slot *slot, uint64_t parent, const struct stat *st,
 	       const struct core_caller *caller)
 {
 	const struct slot *directory = slot_get(core, parent);
-	enum core_lifetime lifetime = core->config.lifetime;
 
 	if (slot->flags & SLOT_REGULAR) {
 		slot->creator_uid = caller->uid;
 		slot->creator_pid = (uint32_t)cred_process(caller->pid);
 		slot->flags |= SLOT_UNSAVED;
 	}
-	if (directory && directory->inherit)
-		lifetime = (enum core_lifetime)(directory->inherit - 1);
 	if (slot->flags & SLOT_REGULAR)
-		slot->flags = lifetime_flags(slot->flags, lifetime);
+		slot->flags = lifetime_flags(slot->flags, newborn_lifetime(core, parent));
 	else if (directory && (slot->flags & SLOT_DIRECTORY))
 		slot->inherit = directory->inherit;
 	if (slot->flags & SLOT_ORPHAN) /* O_TMPFILE: it was in no directory until now */
@@ -126,18 +126,15 @@ void slot_born(struct core *core, struct slot *slot, uint64_t parent,
 	/* A machine that dies must not make it permanent. */
 	if ((slot->flags & SLOT_TEMPORARY) || slot->inherit)
 		record_save_slot(core, slot);
+	user_stage_born(core, slot, st->st_uid);
 }
 
-static void let_go_of_inode(struct core *core, struct slot *slot)
+/* ends: the inode has no other name. */
+static void let_go_of_inode(struct core *core, struct slot *slot, bool ends)
 {
-	bool last_link;
-	struct stat st;
-
 	if (!(slot->flags & SLOT_ORPHAN))
 		return;
-	/* Gone already: we were killed after removing it, before we could say so. */
-	last_link = slot_stat(core, slot, &st) < 0 || st.st_nlink <= 1 || S_ISDIR(st.st_mode);
-	if (last_link)
+	if (ends)
 		binding_drop(core, slot);
 	tree_orphan_remove(&core->tree, state_node(&core->state, slot),
 			   slot->flags & SLOT_DIRECTORY);
@@ -153,6 +150,7 @@ static void save_if_due(struct core *core, struct slot *slot)
 void slot_consider_free(struct core *core, struct slot *slot)
 {
 	uint32_t index = state_index(&core->state, slot);
+	bool ends;
 
 	if (slot->lookups || slot->handles || (slot->flags & SLOT_FLUSH_DUE) || hidden_is(slot) ||
 	    index == 1)
@@ -169,9 +167,9 @@ void slot_consider_free(struct core *core, struct slot *slot)
 	lastview_forget(core, slot);
 	backing_release(core, slot);
 	save_if_due(core, slot);
-	account_let_go(core, slot);
+	ends = account_let_go(core, slot);
 	if (!(slot->flags & SLOT_DEAD)) {
-		let_go_of_inode(core, slot);
+		let_go_of_inode(core, slot, ends);
 		map_remove(&core->by_ino, slot->ino);
 	}
 	if (slot->flags & SLOT_DEAD)
@@ -248,7 +246,7 @@ static int rebuild_slot(struct core *core, uint32_t index)
 		return push_free(core, index);
 	core->known++;
 	core->handles += slot->handles;
-	core->failing += !slot_is_waitable(slot) && slot->flush_error != 0;
+	core->failing += flush_is_failing(slot);
 	if (slot->flags & SLOT_WATCHED)
 		watch_remember(core, slot->watch, index);
 	if (slot->flags & SLOT_DEAD)
@@ -273,10 +271,9 @@ int slots_rebuild(struct core *core)
 	lower_high(state);
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		rc = rebuild_slot(core, i);
-	if (rc == 0)
-		rc = tree_orphan_sweep(&core->tree, keep_orphan, core);
+	/* Before the sweep: how many names an orphan has left says whether its inode ends. */
 	for (uint32_t i = 2; rc == 0 && i < state->header->high; i++)
 		if (state->slots[i].flags && !state->slots[i].lookups)
 			slot_consider_free(core, &state->slots[i]);
-	return rc;
+	return rc < 0 ? rc : tree_orphan_sweep(&core->tree, keep_orphan, core);
 }

@@ -1,5 +1,6 @@
 #include "core/state.h"
 
+#include "core/crash.h"
 #include "core/util.h"
 
 #include <stdatomic.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 
 #define STATE_MAGIC   0x6574617473666d31ULL
-#define STATE_VERSION 2
+#define STATE_VERSION 4
 
 static size_t slots_offset(void)
 {
@@ -35,10 +36,18 @@ static size_t members_offset(void)
 	return accounts_offset() + STATE_ACCOUNTS * sizeof(struct account);
 }
 
+static size_t users_offset(void)
+{
+	return members_offset() + STATE_MEMBERS * sizeof(struct job_member);
+}
+
 static void apply_log(struct state_header *h)
 {
 	for (uint32_t i = 0; i < h->log_count; i++) {
 		void *field = (char *)h + h->log[i].offset;
+
+		if (i && i == h->log_count / 2)
+			CRASH_POINT("commit: half applied");
 		if (h->log[i].width == sizeof(uint64_t))
 			*(uint64_t *)field = h->log[i].value;
 		else if (h->log[i].width == sizeof(uint32_t))
@@ -47,6 +56,7 @@ static void apply_log(struct state_header *h)
 			memcpy(field, &h->log[i].value, h->log[i].width);
 	}
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("commit: applied");
 	h->log_count = 0;
 }
 
@@ -96,7 +106,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	void *base;
 
 	*state = (struct state){0};
-	state->mapped = members_offset() + STATE_MEMBERS * sizeof(struct job_member);
+	state->mapped = users_offset() + STATE_USERS * sizeof(struct state_user);
 	if (fstat(memfd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size < offset + state->mapped &&
@@ -112,6 +122,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->handles = (void *)((char *)base + handles_offset());
 	state->accounts = (void *)((char *)base + accounts_offset());
 	state->members = (void *)((char *)base + members_offset());
+	state->users = (void *)((char *)base + users_offset());
 	state->fresh = state->header->magic != STATE_MAGIC;
 	if (!state->fresh) {
 		if (state->header->version != STATE_VERSION)
@@ -124,6 +135,7 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	state->header->next_binding = 1;
 	state->header->handles_high = state->header->members_high = 1; /* 0 is none */
 	state->header->accounts_high = 1;
+	state->header->users_high = 2; /* 1: all whom the table has no room for */
 	return 0;
 }
 
@@ -155,9 +167,11 @@ void state_stage(struct state *state, volatile void *field, size_t width, uint64
 void state_commit(struct state *state)
 {
 	/* Only a kill can interrupt us, on the same memory: ordering the stores is enough. */
+	CRASH_POINT("commit: staged");
 	atomic_signal_fence(memory_order_seq_cst);
 	*(volatile uint32_t *)&state->header->log_count = state->staged;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("commit: armed");
 	apply_log(state->header);
 	state->staged = 0;
 }
@@ -219,5 +233,6 @@ void state_save_in_hand(struct state *state)
 		return;
 	h->saved[h->saved_next % STATE_SAVED] = *record;
 	atomic_signal_fence(memory_order_seq_cst);
+	CRASH_POINT("request in hand: copied");
 	*(volatile uint32_t *)&h->saved_next = h->saved_next + 1;
 }

@@ -37,6 +37,8 @@
 #define STATE_HANDLES    (1U << 20) /* open handles of waitable objects */
 #define STATE_ACCOUNTS   4096U
 #define STATE_MEMBERS    (1U << 16) /* of jobs */
+#define STATE_UNSYNCED   32U        /* directories of a store */
+#define STATE_USERS      (1U << 16)
 
 enum {
 	SLOT_REGULAR = 1 << 0,
@@ -60,6 +62,8 @@ enum {
 	SLOT_HIDDEN = 1 << 18,       /* mknod(2) under a hidden name: not published yet */
 	SLOT_HELD = 1 << 16,         /* who watches is to be told when nothing holds it any more */
 	SLOT_CHARGING = 1 << 17,     /* its size is changing: `charged` may be more than it takes */
+	SLOT_UNSEEN = 1 << 19,       /* may have been written past us since its size was charged */
+	SLOT_TO_LOOK_AT = 1 << 20,   /* ... and this worker is about to look */
 };
 
 enum {                              /* wait_state.options */
@@ -97,21 +101,28 @@ struct slot {
 			uint64_t size; /* bound objects: the object's size, bytes */
 			uint64_t
 			    flushed_at; /* CLOCK_REALTIME ns of the last flush's end; 0 never */
-			int32_t flush_error; /* positive errno of the last flush */
-			uint32_t flush_failures;
+			uint8_t flush_error;     /* positive errno of the last flush (all fit) */
+			uint8_t flush_tries;     /* of ours that failed, in a row; at its end it
+						  * goes on at 3/4 of it */
+			uint16_t flush_failures; /* UINT16_MAX: so many or more */
+			uint32_t failing_since;  /* CLOCK_REALTIME s: first of flush_tries;
+						  * 0: none */
 		};
 		struct wait_state wait; /* the other types */
 	};
 	int32_t watch;
-	uint16_t handle_type; /* fits: the kernel's fid types are below 0x100 */
-	uint16_t handle_length;
+	uint8_t handle_type; /* fits: the kernel's fid types are below 0x100 */
+	uint8_t handle_length;
+	uint8_t place; /* which of its two is in force */
+	uint8_t type;  /* enum object_type */
 	uint8_t handle[STATE_HANDLE_MAX];
-	uint32_t place;   /* which of its two is in force */
-	uint8_t type;     /* enum object_type */
+	uint16_t user;    /* whose it is: index; 0: not counted (yet, or any more) */
+	uint8_t extra;    /* KiB of extended attributes, counted as so many objects */
 	uint8_t inherit;  /* directories: lifetime of what is made in them, enum core_lifetime + 1;
 			   * 0: the mount's default */
 	uint16_t account; /* whose limit counts: index; 0: only the mount's own */
-	uint64_t charged; /* bytes the account counts for it */
+	uint16_t reserved;
+	uint64_t charged; /* bytes the account and the user are charged for it */
 	uint32_t creator_uid, creator_pid;
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -134,6 +145,8 @@ struct wait_handle {
 	uint8_t answered;  /* enum wait_result + 1 of its last wait; 0: none */
 	uint8_t line_left; /* that line has not been read to its end */
 	uint64_t signaled; /* the newest signal-and-wait that has made its change through it */
+	uint32_t uid;      /* who opened it */
+	uint32_t reserved;
 };
 
 /* A directory tree with a limit of its own. */
@@ -149,6 +162,14 @@ enum {                             /* account.flags */
        ACCOUNT_BEGINNING = 1 << 0, /* what lies in the tree is being gathered */
        ACCOUNT_ENDING = 1 << 1,    /* ... is being given to the account around it */
        ACCOUNT_OF_ROOT = 1 << 2    /* nobody else may change the limit */
+};
+
+/* What is there of one owner, known to the kernel or not: see user.h. */
+struct state_user {
+	uint32_t uid;
+	uint32_t reserved;
+	uint64_t objects;
+	uint64_t bytes;
 };
 
 /* A process, or a cgroup, that belongs to a job: see job.h. */
@@ -210,6 +231,13 @@ struct state_header {
 	uint32_t granted_index;
 	uint32_t handles_high, members_high; /* entries at or above were never used */
 	uint32_t accounts_high;
+	/* Directories, by st_ino, with names that the disk may not have: see durable.c. */
+	uint32_t unsynced_count;
+	uint32_t unsynced_all; /* there are more than these */
+	uint64_t unsynced[STATE_UNSYNCED];
+	uint32_t users_high;
+	uint64_t counting;  /* request that changes what there is, and has not counted it yet */
+	uint64_t uncounted; /* ... of a former worker; all bits: it is not known of which */
 };
 
 struct state {
@@ -218,6 +246,7 @@ struct state {
 	struct slot_place *places; /* two a slot */
 	struct wait_handle *handles;
 	struct account *accounts;
+	struct state_user *users;
 	struct job_member *members;
 	size_t mapped;
 	uint32_t staged;

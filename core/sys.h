@@ -1,23 +1,19 @@
-/* The seam for system calls that faults are injected into: unit tests point `sys` at a table of
- * their own. Every function returns a value >= 0 or -errno. Newer calls that an older kernel lacks
- * answer -ENOSYS and have a fallback where they are used. */
+/* The seam for system calls whose failure matters: all go through the table `sys`, and tests put
+ * another in its place. Every function returns a value >= 0 or -errno. Newer calls that an older
+ * kernel lacks answer -ENOSYS and have a fallback where they are used.
+ *
+ * The list (sys_calls.h) says it all once: the table, its real entries and those that fail on order
+ * (fault.h, and the unit tests' own) are made from it. */
 #ifndef MAPPINGFS_CORE_SYS_H
 #define MAPPINGFS_CORE_SYS_H
 
-#include <stdint.h>
-#include <sys/types.h>
+#include "core/sys_calls.h"
 
+#define SYS_DECLARE(name, NAME, parameters, arguments) int(*name) parameters;
 struct sys_calls {
-	int (*fdatasync)(int fd);
-	/* fcntl(F_SETLEASE): F_WRLCK, F_UNLCK */
-	int (*lease)(int fd, int type);
-	int (*watch_add)(int notify_fd, int fd, uint32_t mask); /* watch number */
-	int (*watch_remove)(int notify_fd, int watch);
-	int (*fallocate)(int fd, int mode, off_t offset, off_t length);
-	int (*ftruncate)(int fd, off_t size);
-	/* cachestat(2), Linux 6.5: dirty and writeback pages of the whole file */
-	int (*dirty_pages)(int fd, uint64_t *pages);
+	SYS_CALLS(SYS_DECLARE)
 };
+#undef SYS_DECLARE
 
 /* Pages of a file that are in memory, and those of them not written back yet. */
 int sys_cached_pages(int fd, uint64_t *cached, uint64_t *dirty);

@@ -10,6 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A descriptor of our own. */
+static int own_directory(struct core *core, uint64_t node)
+{
+	int borrowed = names_directory(core, node);
+
+	return borrowed < 0 ? borrowed : neg_errno(fcntl(borrowed, F_DUPFD_CLOEXEC, 0));
+}
+
 /* Without handles the tree itself goes by the place. */
 static int place_of(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
 {
@@ -17,7 +25,7 @@ static int place_of(struct core *core, struct slot *slot, char *name, int *dirfd
 
 	*parent = place->parent;
 	strcpy(name, place->name);
-	*dirfd = names_directory(core, *parent);
+	*dirfd = own_directory(core, *parent);
 	return *dirfd < 0 ? *dirfd : 0;
 }
 
@@ -51,7 +59,7 @@ static int search_name(struct core *core, struct slot *slot, char *name, int *di
 			continue;
 		*parent = state_node(&core->state, directory);
 		if (core_readdir(core, *parent, 0, compare_entry, &search) == 0 && search.found) {
-			*dirfd = names_directory(core, *parent);
+			*dirfd = own_directory(core, *parent);
 			return *dirfd < 0 ? *dirfd : 0;
 		}
 	}
@@ -72,7 +80,9 @@ static int open_path(struct core *core, const char *path)
 	return openat(core->tree.base_fd, inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The directory that holds the inode of fd, and its name there. */
+/* The directory that holds the inode, and its name there. The kernel may have forgotten the
+ * directory already (it tells so before it tells of the last handle): then it has no node, and
+ * *parent is 0. */
 static int find_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent)
 {
 	AUTO_CLOSE int fd = tree_open_inode(&core->tree, slot, O_PATH | O_NOFOLLOW);
@@ -101,11 +111,11 @@ static int find_name(struct core *core, struct slot *slot, char *name, int *dirf
 		return -errno;
 	directory = slot_by_ino(core, st.st_ino);
 	*parent = directory ? state_node(&core->state, directory) : 0;
-	*dirfd = directory ? tree_directory(&core->tree, directory) : -ENOENT;
-	return *dirfd < 0 ? *dirfd : 0;
+	*dirfd = steal_fd(&found);
+	return 0;
 }
 
-/* Its name as it is now; only if it is still its own. */
+/* Its name as it is now; only if it is still its own. *dirfd is the caller's, on failure too. */
 static int own_name(struct core *core, struct slot *slot, char *name, int *dirfd, uint64_t *parent,
 		    struct stat *st)
 {
@@ -118,13 +128,13 @@ static int own_name(struct core *core, struct slot *slot, char *name, int *dirfd
 	return 0;
 }
 
-static void tell_name_gone(struct core *core, uint64_t parent, uint64_t node, const char *name,
-			   const struct stat *st, enum core_removal removal)
+static void tell_name_gone(struct core *core, uint64_t parent, int dirfd, uint64_t node,
+			   const char *name, const struct stat *st, enum core_removal removal)
 {
 	const struct core_listener *l = &core->config.listener;
 
-	EVENT(core, .kind = CORE_EVENT_REMOVED, .node = node, .at = {parent, name}, .st = st,
-	      .removal = removal);
+	EVENT(core, .kind = CORE_EVENT_REMOVED, .node = node, .at = {parent, name},
+	      .at_directory = parent ? 0 : dirfd, .st = st, .removal = removal);
 	if (l->name_gone)
 		l->name_gone(l->context, parent, node, name);
 }
@@ -139,8 +149,9 @@ void temporary_unname(struct core *core, struct slot *slot)
 {
 	char name[STATE_NAME_MAX + 1];
 	uint64_t node = state_node(&core->state, slot), parent = 0;
-	int dirfd = -1, rc;
+	AUTO_CLOSE int dirfd = -1;
 	struct stat st;
+	int rc;
 
 	if (slot->flags & (SLOT_ORPHAN | SLOT_DEAD))
 		return;
@@ -154,15 +165,16 @@ void temporary_unname(struct core *core, struct slot *slot)
 	}
 	STAGE(&core->state, slot->flags, slot->flags | SLOT_ORPHAN);
 	state_commit(&core->state);
-	tell_name_gone(core, parent, node, name, &st, CORE_REMOVED_HANDLE);
+	tell_name_gone(core, parent, dirfd, node, name, &st, CORE_REMOVED_HANDLE);
 }
 
 static void end_named(struct core *core, struct slot *slot)
 {
 	char name[STATE_NAME_MAX + 1];
 	uint64_t node = state_node(&core->state, slot), parent = 0;
+	AUTO_CLOSE int dirfd = -1;
 	struct stat st;
-	int dirfd = -1, rc = own_name(core, slot, name, &dirfd, &parent, &st);
+	int rc = own_name(core, slot, name, &dirfd, &parent, &st);
 
 	if (rc == 0)
 		rc = neg_errno(unlinkat(dirfd, name, 0));
@@ -172,7 +184,7 @@ static void end_named(struct core *core, struct slot *slot)
 	}
 	slot_bury(core, slot);
 	if (rc == 0)
-		tell_name_gone(core, parent, node, name, &st, CORE_REMOVED_TEMPORARY);
+		tell_name_gone(core, parent, dirfd, node, name, &st, CORE_REMOVED_TEMPORARY);
 }
 
 /* An orphan without a slot that is alive is swept by the next worker: this order loses nothing. */

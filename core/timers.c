@@ -4,11 +4,17 @@
 
 #include <sys/timerfd.h>
 
+#define HEAP_FIRST 16
+
 int timers_init(struct timers *timers)
 {
 	*timers = (struct timers){0};
 	timers->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	return timers->fd < 0 ? -errno : 0;
+	if (timers->fd < 0)
+		return -errno;
+	timers->heap = calloc(HEAP_FIRST, sizeof(struct timer *));
+	timers->capacity = timers->heap ? HEAP_FIRST : 0;
+	return timers->heap ? 0 : -ENOMEM;
 }
 
 void timers_finish(struct timers *timers)
@@ -76,18 +82,24 @@ static void detach(struct timers *t, struct timer *timer)
 	sift_down(t, last->position - 1);
 }
 
+static int grow(struct timers *t)
+{
+	size_t capacity = t->capacity * 2;
+	struct timer **heap = reallocarray(t->heap, capacity, sizeof *heap);
+
+	if (!heap)
+		return -ENOMEM;
+	t->heap = heap;
+	t->capacity = capacity;
+	return 0;
+}
+
 int timers_arm(struct timers *t, struct timer *timer, uint64_t delay_ns)
 {
 	if (timer->position)
 		detach(t, timer);
-	if (t->count == t->capacity) {
-		size_t capacity = t->capacity ? t->capacity * 2 : 16;
-		struct timer **heap = reallocarray(t->heap, capacity, sizeof *heap);
-		if (!heap)
-			return -ENOMEM;
-		t->heap = heap;
-		t->capacity = capacity;
-	}
+	if (t->count + TIMERS_VITAL >= t->capacity && grow(t) < 0 && !timer->vital)
+		return -ENOMEM;
 	timer->deadline = clock_ns(CLOCK_MONOTONIC) + delay_ns;
 	place(t, timer, t->count++);
 	sift_up(t, t->count - 1);

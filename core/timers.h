@@ -2,6 +2,7 @@
 #ifndef MAPPINGFS_CORE_TIMERS_H
 #define MAPPINGFS_CORE_TIMERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,7 +10,10 @@ struct timer {
 	uint64_t deadline; /* CLOCK_MONOTONIC, nanoseconds */
 	size_t position;   /* heap index + 1; 0: not armed */
 	void (*fire)(struct timer *timer);
+	bool vital; /* one of TIMERS_VITAL at most, which never lack memory */
 };
+
+#define TIMERS_VITAL 4
 
 struct timers {
 	int fd;

@@ -3,6 +3,7 @@
 #include "core/inspect.h"
 #include "core/internal.h"
 #include "core/sys.h"
+#include "core/user.h"
 #include "core/util.h"
 
 #include <limits.h>
@@ -75,14 +76,14 @@ static int copy(struct core *core, struct core_top *top, struct slot *slot)
 }
 
 /* Those in use first, so that they are not what is left out. */
-static int copy_all(struct core *core, struct core_top *top, bool used)
+static int copy_all(struct core *core, struct core_top *top, uint32_t user, bool used)
 {
 	int rc = 0;
 
 	for (uint32_t i = 2; rc == 0 && i < core->state.header->high; i++) {
 		struct slot *slot = &core->state.slots[i];
 
-		if (!is_shown(slot, used))
+		if (!is_shown(slot, used) || (user && slot->user != user))
 			continue;
 		if (top->count == OBJECTS_MAX)
 			top->omitted++;
@@ -92,9 +93,10 @@ static int copy_all(struct core *core, struct core_top *top, bool used)
 	return rc;
 }
 
-int core_top_begin(struct core *core, struct core_top **out)
+int core_top_begin(struct core *core, bool all, uid_t owner, struct core_top **out)
 {
 	struct core_top *top = calloc(1, sizeof *top);
+	uint32_t user = all ? 0 : user_index(core, owner);
 	int rc;
 
 	if (!top)
@@ -105,9 +107,9 @@ int core_top_begin(struct core *core, struct core_top **out)
 				 .device_minor = core->config.device_minor};
 	top->root_fd = rc = core_watch_directory(core, CORE_ROOT_NODE);
 	if (rc >= 0)
-		rc = copy_all(core, top, true);
+		rc = copy_all(core, top, user, true);
 	if (rc == 0)
-		rc = copy_all(core, top, false);
+		rc = copy_all(core, top, user, false);
 	if (rc < 0) {
 		core_top_end(top);
 		return rc;

@@ -36,7 +36,7 @@ struct core_top_result {
 };
 
 /* Copies. 0 or -errno. */
-int core_top_begin(struct core *core, struct core_top **out);
+int core_top_begin(struct core *core, bool all, uid_t owner, struct core_top **out);
 /* Blocks, touches nothing but *top: for a job. Only objects of this owner, or all. Valid until
  * core_top_end(). 0 or -errno. */
 int core_top_look(struct core_top *top, bool all, uid_t owner, struct core_top_result *out);

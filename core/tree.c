@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/proc.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <dirent.h>
@@ -19,20 +20,23 @@ struct any_handle {
 
 static int handle_of(int dirfd, const char *name, int flags, struct any_handle *h)
 {
-	int mount_id;
-
 	h->head.handle_bytes = STATE_HANDLE_MAX;
-	return neg_errno(name_to_handle_at(dirfd, name, &h->head, &mount_id, flags));
+	return sys->handle_of(dirfd, name, &h->head, flags);
 }
 
-static int open_handle(const struct tree *tree, const struct slot *slot, int flags)
+static int open_by_handle(const struct tree *tree, const struct slot *slot, int flags)
 {
 	struct any_handle h;
 
 	h.head.handle_bytes = slot->handle_length;
 	h.head.handle_type = slot->handle_type;
 	memcpy(h.head.f_handle, slot->handle, slot->handle_length);
-	return neg_errno(open_by_handle_at(tree->base_fd, &h.head, flags));
+	return sys->open_handle(tree->base_fd, &h.head, flags);
+}
+
+bool tree_relieved(struct tree *tree, int rc)
+{
+	return (rc == -EMFILE || rc == -ENFILE) && tree->relieve && tree->relieve(tree);
 }
 
 static int open_subdirectory(int base_fd, const char *name, mode_t mode)
@@ -50,10 +54,10 @@ static bool handles_work(struct tree *tree)
 
 	if (handle_of(tree->base_fd, "", AT_EMPTY_PATH, &h) < 0)
 		return false;
-	probe.handle_type = (uint16_t)h.head.handle_type;
-	probe.handle_length = (uint16_t)h.head.handle_bytes;
+	probe.handle_type = (uint8_t)h.head.handle_type;
+	probe.handle_length = (uint8_t)h.head.handle_bytes;
 	memcpy(probe.handle, h.head.f_handle, h.head.handle_bytes);
-	fd = open_handle(tree, &probe, O_PATH | O_CLOEXEC);
+	fd = open_by_handle(tree, &probe, O_PATH | O_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -101,8 +105,8 @@ int tree_identify(struct tree *tree, struct slot *slot, int dirfd, const char *n
 	rc = handle_of(dirfd, name, *name ? 0 : AT_EMPTY_PATH, &h);
 	if (rc < 0)
 		return rc;
-	slot->handle_type = (uint16_t)h.head.handle_type;
-	slot->handle_length = (uint16_t)h.head.handle_bytes;
+	slot->handle_type = (uint8_t)h.head.handle_type;
+	slot->handle_length = (uint8_t)h.head.handle_bytes;
 	memcpy(slot->handle, h.head.f_handle, h.head.handle_bytes);
 	return 0;
 }
@@ -118,7 +122,7 @@ void tree_moved(struct tree *tree, struct slot *slot, uint64_t parent, const cha
 	next->parent = parent;
 	snprintf(next->name, sizeof next->name, "%s", name);
 	atomic_signal_fence(memory_order_seq_cst);
-	*(volatile uint32_t *)&slot->place = !slot->place;
+	*(volatile uint8_t *)&slot->place = !slot->place;
 }
 
 static void orphan_name(char *text, size_t size, uint64_t node)
@@ -163,9 +167,9 @@ static int open_place(struct tree *tree, const struct slot *slot, int flags)
 
 	if (!path)
 		return -ENAMETOOLONG;
-	fd = openat(tree->base_fd, path, flags | O_NOFOLLOW);
+	fd = WITH_ROOM(tree, sys->openat(tree->base_fd, path, flags | O_NOFOLLOW, 0));
 	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
+		return fd == -ENOENT ? -ESTALE : fd;
 	if (fstat(fd, &st) < 0 || st.st_ino != slot->ino) {
 		close(fd);
 		return -ESTALE;
@@ -177,10 +181,10 @@ int tree_open_copy(const struct tree *tree, const struct slot *copy, const char 
 {
 	flags |= O_CLOEXEC;
 	if (tree->by_handle)
-		return open_handle(tree, copy, flags);
+		return open_by_handle(tree, copy, flags);
 	if (!place)
 		return -ENOENT;
-	return neg_errno(openat(tree->base_fd, place, flags | O_NOFOLLOW));
+	return sys->openat(tree->base_fd, place, flags | O_NOFOLLOW, 0);
 }
 
 char *tree_place(const struct tree *tree, const struct slot *slot)
@@ -197,7 +201,7 @@ int tree_open_inode(struct tree *tree, struct slot *slot, int flags)
 		return -ESTALE;
 	flags |= O_CLOEXEC;
 	if (tree->by_handle && state_index(tree->state, slot) != 1)
-		return open_handle(tree, slot, flags);
+		return WITH_ROOM(tree, open_by_handle(tree, slot, flags));
 	return open_place(tree, slot, flags);
 }
 
@@ -338,8 +342,9 @@ int tree_orphan_sweep(struct tree *tree, bool (*keep)(void *context, uint64_t no
 		uint64_t node = strtoull(entry->d_name, &end, 16);
 		if (entry->d_name[0] == '.' || *end || (keep && keep(context, node)))
 			continue;
-		if (unlinkat(tree->orphans_fd, entry->d_name,
-			     entry->d_type == DT_DIR ? AT_REMOVEDIR : 0) < 0)
+		if (unlinkat(tree->orphans_fd, entry->d_name, 0) < 0 &&
+		    (errno != EISDIR ||
+		     unlinkat(tree->orphans_fd, entry->d_name, AT_REMOVEDIR) < 0))
 			log_warn("orphan %s stays: %m", entry->d_name);
 	}
 	closedir(dir);

@@ -19,7 +19,18 @@ struct tree {
 	bool by_handle;
 	struct state *state;
 	struct fdcache directories; /* O_PATH */
+	/* Called when there are no descriptors left: true, some were closed. NULL: nothing to do.
+	 */
+	bool (*relieve)(struct tree *tree);
 };
+
+bool tree_relieved(struct tree *tree, int rc); /* rc says that there are none left: try again? */
+/* A call that gives a descriptor; once more if there was none left and others could be closed. */
+#define WITH_ROOM(tree, call)                                                                      \
+	({                                                                                         \
+		int got_ = (call);                                                                 \
+		tree_relieved((tree), got_) ? (call) : got_;                                       \
+	})
 
 /* try_handles: else places are used without asking the kernel. Creates tree/ and orphans/ if
  * absent. */

@@ -1,6 +1,7 @@
 /* The door to waiting: checks, replays, and the order of what is committed and what is told. */
 #include "core/wait.h"
 
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait_internal.h"
 
@@ -87,6 +88,7 @@ static struct waiter *waiter_create(struct core *core, const struct core_waited 
 	waiter->core = core;
 	waiter->unique = wait->unique;
 	waiter->cookie = wait->cookie;
+	waiter->uid = core->request_uid;
 	waiter->count = count;
 	for (uint32_t i = 0; i < count; i++)
 		waiter->links[i].handle = handles[i];
@@ -124,9 +126,14 @@ int wait_for(struct core *core, struct slot *const *slots, const uint64_t *handl
 	once = many->deadline <= now;
 	if (once && !core->waits->gathering)
 		return -EAGAIN;
+	rc = user_take_waits(core, core->request_uid, count, core->resent);
+	if (rc < 0)
+		return rc;
 	waiter = waiter_create(core, out, handles, count);
-	if (!waiter)
+	if (!waiter) {
+		user_drop_waits(core, core->request_uid, count);
 		return -ENOMEM;
+	}
 	waiter->many = count > 1;
 	waiter->all = many->all;
 	waiter->once = once;
@@ -282,6 +289,7 @@ static void end_if_once(void *context, void *item)
 
 void core_resumed(struct core *core)
 {
+	users_resumed(core);
 	if (!core->waits->gathering)
 		return;
 	core->waits->gathering = false;

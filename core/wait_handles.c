@@ -1,4 +1,5 @@
 /* Open handles of objects to wait on: a table in the state area. */
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait_internal.h"
 
@@ -58,6 +59,8 @@ int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *n
 	uint64_t key;
 	int rc = next_key(waits, &key);
 
+	if (rc == 0)
+		rc = user_may_take_handle(core, core->request_uid);
 	if (rc < 0)
 		return rc;
 	if (waits->free_count) {
@@ -74,6 +77,8 @@ int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *n
 	handle->access = (uint16_t)(flags & O_ACCMODE);
 	handle->answered = handle->line_left = 0;
 	handle->signaled = 0;
+	handle->uid = core->request_uid;
+	user_count_handle(core, handle->uid, true);
 	handle->generation++;
 	STAGE(&core->state, handle->node, state_node(&core->state, slot));
 	*number = (uint64_t)handle->generation << 32 | index;
@@ -108,7 +113,10 @@ void core_line_left(struct core *core, uint64_t number, bool left)
 
 void wait_handle_free(struct core *core, uint64_t number)
 {
-	push_free(core, wait_handle_index(number));
+	uint32_t index = wait_handle_index(number);
+
+	user_count_handle(core, core->state.handles[index].uid, false);
+	push_free(core, index);
 }
 
 int wait_handles_resume(struct core *core)
@@ -118,6 +126,8 @@ int wait_handles_resume(struct core *core)
 	for (uint32_t i = 1; rc == 0 && i < core->state.header->handles_high; i++)
 		if (!core->state.handles[i].node)
 			rc = push_free(core, i);
+		else
+			user_count_handle(core, core->state.handles[i].uid, true);
 	return rc;
 }
 

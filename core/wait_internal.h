@@ -22,6 +22,7 @@ struct waiter {
 	struct core *core;
 	uint64_t unique; /* as the request came */
 	uint64_t cookie; /* the caller's */
+	uid_t uid;       /* who waits */
 	uint32_t count;
 	bool many, all;
 	bool once;  /* does not block: answered when its turn has come, either way */

@@ -1,4 +1,5 @@
 /* Who polls an object and wants to be told of a change: once for each time they ask. */
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait_internal.h"
 
@@ -31,14 +32,20 @@ int poll_add(struct core *core, struct slot *slot, uint64_t number, uint64_t pol
 	struct wait_queue *queue;
 	int rc;
 
-	if (handle->poll) {
+	/* A new worker tells everybody to look again, once it has gathered all. */
+	if (handle->poll || core->waits->gathering) {
 		handle->poll = poll;
 		return 0;
 	}
+	rc = user_take_waits(core, handle->uid, 1, false);
+	if (rc < 0)
+		return rc;
 	rc = make_room(core->waits, index);
 	queue = rc < 0 ? NULL : queue_get(core, slot);
-	if (!queue)
+	if (!queue) {
+		user_drop_waits(core, handle->uid, 1);
 		return -ENOMEM;
+	}
 	links = core->waits->polls;
 	links[index] = (struct poll_link){.next = queue->first_poll};
 	if (queue->first_poll)
@@ -60,6 +67,7 @@ static void unlink_poll(struct core *core, struct wait_queue *queue, uint32_t in
 		links[link.next].previous = link.previous;
 	links[index] = (struct poll_link){0};
 	core->state.handles[index].poll = 0;
+	user_drop_waits(core, core->state.handles[index].uid, 1);
 }
 
 void poll_drop(struct core *core, struct slot *slot, uint64_t number)
@@ -67,6 +75,8 @@ void poll_drop(struct core *core, struct slot *slot, uint64_t number)
 	struct wait_queue *queue = queue_find(core, slot);
 	struct wait_handle *handle = wait_handle(core, number);
 
+	if (handle && core->waits->gathering)
+		handle->poll = 0;
 	if (!queue || !handle || !handle->poll)
 		return;
 	unlink_poll(core, queue, wait_handle_index(number));

@@ -1,4 +1,5 @@
 /* Who waits for what, in order of arrival. */
+#include "core/user.h"
 #include "core/util.h"
 #include "core/wait_internal.h"
 
@@ -74,6 +75,7 @@ static void waiter_destroy(struct core *core, struct waiter *waiter)
 	timers_cancel(&core->timers, &waiter->timer);
 	pointers_remove(&core->waits->waiters, WAIT_UNIQUE(waiter->unique));
 	unlink_waiter(core, waiter);
+	user_drop_waits(core, waiter->uid, waiter->count);
 	free(waiter);
 }
 

@@ -45,11 +45,15 @@ void watch_add(struct core *core, struct slot *slot, int fd)
 {
 	int rc = watch_try(core, slot, fd);
 
-	if (rc == 0)
+	if (rc == 0) {
+		core->watches_lacking = false;
 		return;
-	log_warn(
-	    "no watch on an object's backing file (%s): its end is found by looking now and then",
-	    strerror(-rc));
+	}
+	if (!core->watches_lacking)
+		log_warn("no watch on an object's backing file (%s): its end, and that of others "
+			 "as long as this goes on, is found by looking now and then",
+			 strerror(-rc));
+	core->watches_lacking = true;
 	probe_schedule(core, slot, 0, UNWATCHED_FIRST_NS);
 }
 

@@ -1,8 +1,10 @@
 /* Extended attributes: the tree's own, and those of attribute.c among them. */
 #include "core/attribute.h"
 
+#include "core/user.h"
 #include "core/util.h"
 
+#include <linux/limits.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -100,6 +102,43 @@ static int drop_setgid(int fd)
 	return neg_errno(chmod(tree_fd_path(fd).text, st.st_mode & 07777 & ~(mode_t)S_ISGID));
 }
 
+/* Bytes of the names and values there are, but for this one. -errno. */
+static int64_t attribute_bytes(struct core *core, int fd, const char *but)
+{
+	AUTO_FREE char *list = malloc(XATTR_LIST_MAX);
+	int64_t sum = 0;
+	ssize_t length;
+
+	if (!list)
+		return -ENOMEM;
+	length = listxattr(tree_fd_path(fd).text, list, XATTR_LIST_MAX);
+	if (length < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	for (const char *name = list; name < list + length; name += strlen(name) + 1) {
+		if (is_hidden(core, name) || strcmp(name, but) == 0)
+			continue;
+		ssize_t size = getxattr(tree_fd_path(fd).text, name, NULL, 0);
+		sum += (int64_t)strlen(name) + (size > 0 ? size : 0);
+	}
+	return sum;
+}
+
+/* They are the kernel's memory: who has many has fewer objects. With this one set to `size`. A
+ * crash before it is set leaves too much charged until the next change. */
+static int charge_attribute(struct core *core, struct slot *slot, int fd, const char *name,
+			    size_t size)
+{
+	int64_t others = attribute_bytes(core, fd, name);
+	int rc;
+
+	if (others < 0)
+		return (int)others;
+	rc = user_stage_extra(core, slot, (uint64_t)others + strlen(name) + size);
+	if (rc == 0)
+		state_commit(&core->state);
+	return rc;
+}
+
 int core_setxattr(struct core *core, uint64_t node, const char *name, const void *value,
 		  size_t size, int flags, const struct core_caller *caller)
 {
@@ -125,11 +164,17 @@ int core_setxattr(struct core *core, uint64_t node, const char *name, const void
 			return rc;
 		flags &= ~XATTR_CREATE;
 	}
+	rc = charge_attribute(core, slot, fd, name, size);
+	if (rc < 0)
+		return rc;
 	rc = neg_errno(
 	    setxattr(tree_fd_path(fd).text, name, value, size, flags & ~CORE_XATTR_KILL_SGID));
 	if (rc == 0 && (flags & CORE_XATTR_KILL_SGID))
 		rc = drop_setgid(fd);
-	return rc < 0 ? rc : core_finish(core, 0);
+	if (rc == 0)
+		return core_finish(core, 0);
+	charge_attribute(core, slot, fd, "", 0); /* as they are */
+	return rc;
 }
 
 int core_removexattr(struct core *core, uint64_t node, const char *name)
@@ -157,5 +202,6 @@ int core_removexattr(struct core *core, uint64_t node, const char *name)
 		return rc;
 	if (removexattr(tree_fd_path(fd).text, name) < 0 && errno != ENODATA)
 		return -errno;
+	charge_attribute(core, slot, fd, "", 0);
 	return core_finish(core, 0);
 }

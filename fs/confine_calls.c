@@ -12,6 +12,8 @@
 #include "fs/kernel.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -52,6 +54,7 @@ const struct confine_call confine_calls[] = {
     WITH(ioctl, 1, WHOLE, KERNEL_IOC_BACKING_CLOSE),
     WITH(ioctl, 1, WHOLE, CALL_PIDFD_GET_PID_NAMESPACE),
     WITH(ioctl, 1, WHOLE, CALL_NS_GET_PID_FROM_PIDNS),
+    WITH(ioctl, 1, WHOLE, (uint32_t)FS_IOC_FIEMAP), /* core/unwritten.c */
 
     /* Any file of a file system is opened by handle: only in the tree's and that of cgroups. */
     WITH(open_by_handle_at, 0, WHOLE, HANDOVER_FD_TREE),
@@ -117,8 +120,10 @@ const struct confine_call confine_calls[] = {
     ANY(ftruncate),
     ANY(fallocate),
     ANY(fsync),
+    ANY(syncfs),
     ANY(fdatasync),
     ANY(sync_file_range),
+    ANY(fadvise64),
     {.number = CALL_CACHESTAT, .how = CALL_ANY},
     ANY(umask),
     ANY(dup),
@@ -190,6 +195,7 @@ const struct confine_call confine_calls[] = {
     ANY(munmap),
     ANY(mremap),
     ANY(madvise),
+    ANY(mincore),
     ANY(futex),
     ANY(set_robust_list),
     ANY(rseq),

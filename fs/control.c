@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+#define COMPLAIN_AFTER (60 * 1000000000ULL)
+
 enum {
 	ACCEPTS_AT_ONCE = 16,
 	RETRY_MS = 100,
-	/* One user, root and the worker's own apart, cannot use up all connections. */
-	MAX_CLIENTS_PER_USER = CONTROL_MAX_CLIENTS / 4,
+	/* Of users together: root gets in when they have used up all connections. */
+	MAX_CLIENTS_OF_USERS = CONTROL_MAX_CLIENTS - CONTROL_MAX_CLIENTS / 8,
 };
 
 struct control *control_ref(struct control *control)
@@ -30,18 +32,36 @@ void control_unref(struct control *control)
 	free(control);
 }
 
-static bool is_user_at_limit(const struct control *control, int fd)
+uint32_t control_connections(const struct control *control, uid_t uid)
+{
+	uint32_t count = 0;
+
+	for (const struct control_client *c = control ? control->clients : NULL; c; c = c->next)
+		count += c->uid == uid;
+	return count;
+}
+
+/* Root and the worker's own user are limited by what there is only. */
+static bool is_at_limit(struct control *control, int fd)
 {
 	struct ucred peer = {0};
 	socklen_t length = sizeof peer;
-	size_t count = 0;
+	uint32_t limit = control->config.user_connections;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid == 0 ||
 	    peer.uid == geteuid())
+		return control->client_count >= CONTROL_MAX_CLIENTS;
+	if (control->client_count >= MAX_CLIENTS_OF_USERS)
+		return true;
+	if (!limit || control_connections(control, peer.uid) < limit)
 		return false;
-	for (const struct control_client *c = control->clients; c; c = c->next)
-		count += c->uid == peer.uid;
-	return count >= MAX_CLIENTS_PER_USER;
+	if (!control->complained_at || now - control->complained_at > COMPLAIN_AFTER) {
+		log_warn("user %u has reached the limit of connections (user_connections=)",
+			 peer.uid);
+		control->complained_at = now;
+	}
+	return true;
 }
 
 /* Owns fd. A request that is there already is read away, or close(2) would reset the connection
@@ -106,7 +126,7 @@ static void on_connection(struct loop_source *source, uint32_t events)
 			return;
 		}
 		listening(control);
-		if (control->client_count >= CONTROL_MAX_CLIENTS || is_user_at_limit(control, fd))
+		if (is_at_limit(control, fd))
 			turn_away(fd);
 		else
 			control_client_create(control, fd);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct control;
 struct core;
@@ -20,9 +21,10 @@ struct control_config {
 	struct core *core;
 	int listen_fd; /* borrowed, non-blocking, listening */
 	uint32_t device_major,
-	    device_minor; /* st_dev of our mount: fds of other file systems are refused */
+	    device_minor;          /* st_dev of our mount: fds of other file systems are refused */
+	uint32_t user_connections; /* of one user, root apart; 0: no limit */
 	/* Returns a malloc'd JSON text for STATUS (also the xattr user.mapping.status). */
-	char *(*status)(void *context);
+	char *(*status)(void *context, uid_t uid);
 	/* For UPGRADE: its number, or -errno. */
 	int (*upgrade)(void *context);
 	void *context;
@@ -30,6 +32,7 @@ struct control_config {
 
 int control_create(const struct control_config *config, struct control **out);
 void control_destroy(struct control *control);
+uint32_t control_connections(const struct control *control, uid_t uid); /* NULL: none */
 /* core_listener.event: tells who watches. */
 bool control_event(struct control *control, const struct core_event *event);
 

@@ -4,6 +4,8 @@
  */
 #include "fs/control_internal.h"
 
+#include "core/core.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <fcntl.h>
@@ -26,10 +28,8 @@ struct object_handle {
 
 static int encode_handle(int fd, struct object_handle *out)
 {
-	int mount_id;
-
 	out->head.handle_bytes = MAX_HANDLE_SZ;
-	return neg_errno(name_to_handle_at(fd, "", &out->head, &mount_id, AT_EMPTY_PATH));
+	return sys->handle_of(fd, "", &out->head, AT_EMPTY_PATH);
 }
 
 static int stat_quietly(int fd, unsigned mask, struct statx *out)
@@ -59,6 +59,19 @@ bool control_fd_is_fuse(int fd)
 	       !encode_handle(fd, &handle) && handle.head.handle_type == FUSE_HANDLE_TYPE;
 }
 
+/* Where a process may not ask for handles: the inode's number, which the descriptor keeps in use.
+ */
+static int node_by_inode(const struct control *control, int fd, uint64_t *node, const char **why)
+{
+	struct statx stx;
+	int rc = stat_quietly(fd, STATX_INO, &stx);
+
+	if (rc == 0)
+		rc = core_node_of(control->config.core, stx.stx_ino, node);
+	*why = "the kernel does not tell which object the descriptor means";
+	return -rc;
+}
+
 int control_object_node(const struct control *control, int fd, uint64_t *node, const char **why)
 {
 	struct object_handle handle;
@@ -80,6 +93,8 @@ int control_object_node(const struct control *control, int fd, uint64_t *node, c
 		return EXDEV;
 	}
 	rc = encode_handle(fd, &handle);
+	if (rc == -ENOSYS)
+		return node_by_inode(control, fd, node, why);
 	if (rc < 0 || handle.head.handle_type != FUSE_HANDLE_TYPE ||
 	    handle.head.handle_bytes != FUSE_HANDLE_BYTES) {
 		*why = "the kernel does not tell which object the descriptor means";

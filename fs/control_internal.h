@@ -87,8 +87,10 @@ struct control {
 							      the retry timer has been started */
 	struct control_client *clients;
 	size_t client_count;
+	uint64_t complained_at;
 	struct control_scan *scan_first, *scan_last; /* waiting; one runs at a time */
 	bool scan_running;
+	uid_t scan_uid; /* whose it is, or was last */
 	size_t watchers;
 	struct control_closer closers[CLOSER_COUNT];
 };

@@ -23,7 +23,7 @@ static int handle_status(struct control_client *client, const struct control_req
 			 struct control_answer *answer)
 {
 	const struct control_config *config = &client->control->config;
-	AUTO_FREE char *text = config->status(config->context);
+	AUTO_FREE char *text = config->status(config->context, client->uid);
 	int fd = text ? control_text_fd(text) : -ENOMEM;
 
 	(void)request;

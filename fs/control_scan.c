@@ -42,15 +42,26 @@ static void done(struct job *job)
 	control_unref(control);
 }
 
-static struct control_scan *take_first(struct control *control)
+/* Users take turns: who asks for many waits for them, and nobody else does. */
+static struct control_scan *take_next(struct control *control)
 {
-	struct control_scan *scan = control->scan_first;
+	struct control_scan **at = &control->scan_first, *scan, *before = NULL;
 
-	if (scan) {
-		control->scan_first = scan->next;
-		if (!scan->next)
-			control->scan_last = NULL;
+	while (*at && (*at)->client->uid == control->scan_uid) {
+		before = *at;
+		at = &before->next;
 	}
+	if (!*at) {
+		before = NULL;
+		at = &control->scan_first;
+	}
+	scan = *at;
+	if (!scan)
+		return NULL;
+	*at = scan->next;
+	if (control->scan_last == scan)
+		control->scan_last = before;
+	control->scan_uid = scan->client->uid;
 	return scan;
 }
 
@@ -68,7 +79,7 @@ static void start_next(struct control *control)
 	struct control_scan *scan;
 	int rc;
 
-	while (!control->scan_running && (scan = take_first(control))) {
+	while (!control->scan_running && (scan = take_next(control))) {
 		rc = start(control, scan);
 		if (rc) {
 			scan->answer = rc;
@@ -84,7 +95,7 @@ void control_scan_finish(struct control *control)
 {
 	struct control_scan *scan;
 
-	while ((scan = take_first(control))) {
+	while ((scan = take_next(control))) {
 		scan->answer = -ECANCELED;
 		finish(scan);
 	}

@@ -102,7 +102,7 @@ static int prepare(struct control_scan *scan)
 {
 	struct control_top *top = CONTAINER_OF(scan, struct control_top, scan);
 
-	return core_top_begin(scan->control->config.core, &top->top);
+	return core_top_begin(scan->control->config.core, top->uid == 0, top->uid, &top->top);
 }
 
 static int look(struct control_scan *scan)

@@ -81,6 +81,8 @@ struct handover {
 		uint32_t confine;   /* enum confine_mode */
 		uint32_t flags;     /* HANDOVER_* */
 		uint32_t poll_usec; /* longest busy wait for the next request; 0: never */
+		uint64_t user_objects, user_size; /* of one user; 0: no limit */
+		uint32_t user_waits, user_connections;
 		uint64_t limit;     /* bytes that may be committed; 0: no limit (store=DIR only) */
 		uint32_t root_mode; /* permission bits of the mount's root */
 		uint32_t root_uid, root_gid;

@@ -1,5 +1,6 @@
 #include "fs/loop.h"
 
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <sys/epoll.h>
@@ -12,6 +13,7 @@ struct loop {
 	int code;
 	struct epoll_event batch[BATCH];
 	int ready;
+	struct loop_source *preferred;
 };
 
 struct loop *loop_create(void)
@@ -39,7 +41,7 @@ void loop_destroy(struct loop *loop)
 static int control(struct loop *loop, int op, struct loop_source *source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
-	return neg_errno(epoll_ctl(loop->epoll_fd, op, source->fd, &event));
+	return sys->epoll_ctl(loop->epoll_fd, op, source->fd, &event);
 }
 
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
@@ -55,10 +57,23 @@ int loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
 	control(loop, EPOLL_CTL_DEL, source, 0);
+	if (loop->preferred == source)
+		loop->preferred = NULL;
 	/* What is ready in this batch already must not be called any more. */
 	for (int i = 0; i < loop->ready; i++)
 		if (loop->batch[i].data.ptr == source)
 			loop->batch[i].data.ptr = NULL;
+}
+
+void loop_prefer(struct loop *loop, struct loop_source *source)
+{
+	loop->preferred = source;
+}
+
+static void look_at_preferred(struct loop *loop)
+{
+	if (loop->preferred && !loop->stopped)
+		loop->preferred->ready(loop->preferred, EPOLLIN);
 }
 
 int loop_run(struct loop *loop)
@@ -70,8 +85,11 @@ int loop_run(struct loop *loop)
 			return -errno;
 		for (int i = 0; i < loop->ready && !loop->stopped; i++) {
 			struct loop_source *source = loop->batch[i].data.ptr;
-			if (source)
-				source->ready(source, loop->batch[i].events);
+			if (!source)
+				continue;
+			source->ready(source, loop->batch[i].events);
+			if (source != loop->preferred && i + 1 < loop->ready)
+				look_at_preferred(loop);
 		}
 		loop->ready = 0;
 	}

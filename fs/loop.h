@@ -18,6 +18,8 @@ void loop_destroy(struct loop *loop);
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events); /* 0 or -errno */
 int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
+/* Is looked at after each other source as well: nobody can keep it waiting by being many. */
+void loop_prefer(struct loop *loop, struct loop_source *source); /* NULL: none */
 /* Runs until loop_stop(). Returns the code given to it. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop, int code);

@@ -1,6 +1,7 @@
 #include "fs/mount.h"
 
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <fcntl.h>
@@ -163,8 +164,7 @@ static uint64_t unique_id_of(const char *point)
 	const int flags = AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC;
 	struct statx st;
 
-	if (statx(AT_FDCWD, point, flags, MASK_MNT_ID_UNIQUE, &st) < 0 ||
-	    !(st.stx_mask & MASK_MNT_ID_UNIQUE))
+	if (sys->statx_mount(point, flags, &st) < 0 || !(st.stx_mask & MASK_MNT_ID_UNIQUE))
 		return 0;
 	return st.stx_mnt_id;
 }

@@ -1,6 +1,7 @@
 /* The area the objects live in: a private tmpfs without a path (root), a directory in /dev/shm that
  * only its owner reaches (ordinary users), or store=DIR. */
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/mount.h"
 
@@ -32,11 +33,11 @@ static int open_inside(int mount_fd)
 /* Descriptor of a mount that is attached nowhere, or -errno. */
 static int tmpfs_detached(uint64_t limit, bool huge)
 {
-	AUTO_CLOSE int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	AUTO_CLOSE int context = sys->fsopen("tmpfs", FSOPEN_CLOEXEC);
 	char size[32];
 
 	if (context < 0)
-		return -errno;
+		return context;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)tmpfs_size(limit));
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", "mappingfs", 0) ||
 	    fsconfig(context, FSCONFIG_SET_STRING, "size", size, 0) ||
@@ -44,7 +45,7 @@ static int tmpfs_detached(uint64_t limit, bool huge)
 	    (huge && fsconfig(context, FSCONFIG_SET_STRING, "huge", "within_size", 0)) ||
 	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -errno;
-	return neg_errno(fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+	return sys->fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
 /* --- without fsopen(2), before Linux 5.2, or without the right to mount here: a mount that nobody

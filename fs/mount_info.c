@@ -1,5 +1,6 @@
 /* Reads /proc/self/mountinfo. Our own mount is never asked for anything: before a worker runs
  * nobody would answer. */
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/mount.h"
 
@@ -119,7 +120,7 @@ int mount_cgroup_open(void)
 
 	if (rc < 0)
 		return rc;
-	mount = open_tree(AT_FDCWD, entry.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	mount = sys->open_tree(AT_FDCWD, entry.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	fd = mount < 0 ? open(entry.point, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 		       : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)

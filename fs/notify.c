@@ -4,6 +4,7 @@
  * FUSE_NOTIFY_DELETE and _INVAL_ENTRY are not used: they take the directory's lock, whose holder
  * may wait for an answer of ours. A thread that waits there for it cannot even be killed. */
 #define FUSE_USE_VERSION 314
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/kernel.h"
 #include "fs/worker.h"
@@ -21,8 +22,7 @@ static void prune(struct worker *worker, uint64_t node)
 		     .prune = {.count = 1},
 		     .node = node};
 
-	if (write(worker->fuse_fd, &message, sizeof message) < 0)
-		return;
+	sys->prune(worker->fuse_fd, &message, sizeof message);
 }
 
 void notify_name_gone(void *context, uint64_t parent, uint64_t node, const char *name)

@@ -125,10 +125,8 @@ static void get_views(fuse_req_t req, fuse_ino_t node, size_t size)
 	reply_error(req, rc);
 }
 
-static void get_status(fuse_req_t req, size_t size)
+static void reply_text(fuse_req_t req, char *text, size_t size)
 {
-	char *text = status_text(worker_of(req));
-
 	reply_attribute(req, text, text ? (int)strlen(text) : -ENOMEM, size);
 	free(text);
 }
@@ -138,7 +136,11 @@ void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 	char *value;
 
 	if (strcmp(name, "user.mapping.status") == 0) {
-		get_status(req, size);
+		reply_text(req, status_text(worker_of(req), fuse_req_ctx(req)->uid), size);
+		return;
+	}
+	if (strcmp(name, "user.mapping.counters") == 0 && fuse_req_ctx(req)->uid == 0) {
+		reply_text(req, status_counters_text(worker_of(req)), size);
 		return;
 	}
 	if (strcmp(name, CORE_XATTR_VIEWS) == 0) {

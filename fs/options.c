@@ -25,18 +25,20 @@ static int parse_unsigned(const char *text, int base, uint64_t max, uint64_t *ou
 	return errno || *end == text || *out > max ? -EINVAL : 0;
 }
 
-static int set_size(struct options *o, const char *value)
+/* Either *bytes or *percent is set, the other is 0. */
+static int parse_size(const char *value, unsigned max_percent, uint64_t *bytes, unsigned *percent)
 {
 	uint64_t number;
 	char *end;
 	int shift = 0;
 
-	if (parse_unsigned(value, 10, INT64_MAX, &number, &end) || number == 0)
+	if (parse_unsigned(value, 10, INT64_MAX, &number, &end))
 		return -EINVAL;
 	if (!strcmp(end, "%")) {
-		if (number > 1000)
+		if (number > max_percent)
 			return -EINVAL;
-		o->size_percent = (unsigned)number;
+		*percent = (unsigned)number;
+		*bytes = 0;
 		return 0;
 	}
 	if (*end) {
@@ -46,9 +48,58 @@ static int set_size(struct options *o, const char *value)
 	}
 	if (number > (uint64_t)INT64_MAX >> shift)
 		return -EINVAL;
-	o->size = number << shift;
-	o->size_percent = 0;
+	*bytes = number << shift;
+	*percent = 0;
 	return 0;
+}
+
+static int set_size(struct options *o, const char *value)
+{
+	uint64_t bytes;
+	unsigned percent;
+
+	if (parse_size(value, 1000, &bytes, &percent) || !(bytes || percent))
+		return -EINVAL;
+	if (bytes)
+		o->size = bytes;
+	o->size_percent = percent;
+	return 0;
+}
+
+static int set_user_size(struct options *o, const char *value)
+{
+	uint64_t bytes;
+
+	if (parse_size(value, 100, &bytes, &o->user_size_percent))
+		return -EINVAL;
+	o->user_size = (int64_t)bytes;
+	return 0;
+}
+
+static int set_count(const char *value, uint64_t max, int64_t *out)
+{
+	uint64_t number;
+	char *end;
+
+	if (parse_unsigned(value, 10, max, &number, &end) || *end)
+		return -EINVAL;
+	*out = (int64_t)number;
+	return 0;
+}
+
+static int set_user_objects(struct options *o, const char *value)
+{
+	return set_count(value, INT64_MAX, &o->user_objects);
+}
+
+static int set_user_waits(struct options *o, const char *value)
+{
+	return set_count(value, INT32_MAX, &o->user_waits);
+}
+
+static int set_user_connections(struct options *o, const char *value)
+{
+	return set_count(value, INT32_MAX, &o->user_connections);
 }
 
 static int set_store(struct options *o, const char *value)
@@ -203,6 +254,10 @@ static const struct {
 	const char *help;
 } settings[] = {
     {"size", "BYTES[k|m|g|t|%]", set_size, "memory that may be committed (default: 50%)"},
+    {"user_objects", "N", set_user_objects, "that one user can have, root apart (default: 65536)"},
+    {"user_size", "BYTES[k|m|g|t|%]", set_user_size, "... and commit (default: 50% of size)"},
+    {"user_waits", "N", set_user_waits, "... and wait for at a time (default: 16384)"},
+    {"user_connections", "N", set_user_connections, "... and open to .control (default: 64)"},
     {"store", "DIR", set_store, "keep the objects in DIR instead of memory"},
     {"mode", "auto|passthrough|cached", set_mode, "how data reaches the programs (default: auto)"},
     {"mode", "OCTAL", set_mode, "permission bits of the root directory, as root_mode="},
@@ -433,6 +488,10 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
 	    .uid = OPTION_UNSET,
 	    .gid = OPTION_UNSET,
 	    .poll_usec = 50,
+	    .user_objects = OPTION_UNSET,
+	    .user_size = OPTION_UNSET,
+	    .user_waits = OPTION_UNSET,
+	    .user_connections = OPTION_UNSET,
 	    .mount_flags = MS_NOSUID | MS_NODEV,
 	};
 	if (parse_switches(options, argc, argv, why, why_size))
@@ -446,6 +505,24 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
 	if (!options->mountpoint || !*options->mountpoint)
 		return complain(why, why_size, "no mount point given");
 	return 0;
+}
+
+static int64_t given_or(int64_t value, int64_t otherwise)
+{
+	return value == OPTION_UNSET ? otherwise : value;
+}
+
+/* Who mounts for himself may do as he likes. */
+static void complete_user_limits(struct options *o, bool root)
+{
+	o->user_objects = given_or(o->user_objects, root ? 65536 : 0);
+	o->user_waits = given_or(o->user_waits, root ? 16384 : 0);
+	o->user_connections = given_or(o->user_connections, root ? 64 : 0);
+	if (o->user_size == OPTION_UNSET)
+		o->user_size_percent = root ? 50 : 0;
+	if (o->user_size == OPTION_UNSET || o->user_size_percent)
+		o->user_size = (int64_t)(o->size / 100 * o->user_size_percent);
+	o->user_size_percent = 0;
 }
 
 int options_complete(struct options *options, uid_t uid, gid_t gid, uint64_t memory, char *why,
@@ -470,6 +547,7 @@ int options_complete(struct options *options, uid_t uid, gid_t gid, uint64_t mem
 	if (options->size_percent)
 		options->size = memory / 100 * options->size_percent;
 	options->size_percent = 0;
+	complete_user_limits(options, root);
 	if (!options->size && !options->store)
 		return complain(why, why_size, "the size comes to nothing");
 	return 0;

@@ -33,7 +33,10 @@ struct options {
 	int allow_other;  /* 0, 1, or -1 until completed */
 	uint64_t size;    /* bytes, 0 until completed (and after, for "no limit" with store=) */
 	unsigned size_percent; /* of the memory; 0: size is in bytes */
-	int64_t root_mode;     /* OPTION_UNSET until completed; so are uid and gid */
+	/* What one user can have; 0: no limit, OPTION_UNSET until completed. */
+	int64_t user_objects, user_size, user_waits, user_connections;
+	unsigned user_size_percent; /* of `size`; 0: user_size is in bytes */
+	int64_t root_mode;          /* OPTION_UNSET until completed; so are uid and gid */
 	int64_t uid, gid;
 	uint32_t poll_usec;
 	unsigned long mount_flags; /* MS_* for mount(2) */

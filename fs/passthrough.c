@@ -1,6 +1,7 @@
 #include "fs/passthrough.h"
 
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/kernel.h"
 
@@ -45,7 +46,7 @@ int passthrough_attach(void *context, int fd)
 {
 	struct kernel_backing_map map = {.fd = fd};
 
-	return neg_errno(ioctl(*(int *)context, KERNEL_IOC_BACKING_OPEN, &map));
+	return sys->ioctl(*(int *)context, KERNEL_IOC_BACKING_OPEN, &map);
 }
 
 void passthrough_detach(void *context, uint32_t id)

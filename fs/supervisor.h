@@ -11,6 +11,7 @@
  * supervisor_spawn.c  starting a worker with the descriptors of handover.h
  * supervisor_child.c  the processes it starts, which may outlive it
  * supervisor_channel.c what a worker says: READY, HOLD, DROP
+ * supervisor_bindings.c files that objects of a store were bound to
  * supervisor_errand.c binding the control socket, unmounting
  * supervisor_record.c the record, and which descriptors belong to it
  * supervisor_standby.c a process that waits for our death
@@ -244,6 +245,11 @@ bool supervisor_standby_ended(struct supervisor *s, pid_t pid);
 void supervisor_standby_finish(struct supervisor *s);
 /* supervisor_adopt.c. killed: of the former supervisor nothing is left but what it held. */
 enum exit_code supervisor_adopt(struct supervisor *s, bool killed);
+/* Keeps a duplicate of a bound file for this worker and the next ones. 0 or a positive errno. */
+int supervisor_hold(struct supervisor *s, uint64_t id, int fd);
+/* supervisor_bindings.c: those of a store, before the first worker. Takes a few seconds at most for
+ * each file system that does not answer. */
+void supervisor_restore_bindings(struct supervisor *s);
 /* supervisor_errand.c: pid or -errno */
 pid_t supervisor_errand_bind(struct supervisor *s);
 pid_t supervisor_errand_unmount(struct supervisor *s, bool force);

@@ -105,7 +105,7 @@ static int drop(struct supervisor *s, uint64_t id)
 }
 
 /* Does not own fd: keeps a duplicate where no fixed number is. */
-static int hold(struct supervisor *s, uint64_t id, int fd)
+int supervisor_hold(struct supervisor *s, uint64_t id, int fd)
 {
 	int slot, kept;
 
@@ -153,7 +153,8 @@ static void handle(struct supervisor *s, const struct received *r)
 			supervisor_dispatch(s, EVENT_READY);
 		return;
 	case CHANNEL_HOLD:
-		answer(s, *message, r->fd_count == 1 ? hold(s, message->id, r->fds[0]) : EINVAL);
+		answer(s, *message,
+		       r->fd_count == 1 ? supervisor_hold(s, message->id, r->fds[0]) : EINVAL);
 		return;
 	case CHANNEL_UPGRADE:
 		answer_upgrade(s, *message);

@@ -1,10 +1,12 @@
 /* Errands: what has to go through the mount, or can wait for it. A worker has to answer, and may
  * die doing so; a child waits for the next one, and the supervisor is free to start it. The exit
  * status is an errno. */
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/supervisor.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -25,8 +27,6 @@ static void clear_stale(int root, const char *name)
 		unlinkat(root, name, 0);
 }
 
-/* The socket pins the mount it is bound through. That must not be the one people unmount, so it is
- * bound through a clone that is attached nowhere. */
 static bool is_bound(int socket)
 {
 	struct sockaddr_un address;
@@ -36,18 +36,43 @@ static bool is_bound(int socket)
 	       length > offsetof(struct sockaddr_un, sun_path);
 }
 
-static int bind_inside(const struct supervisor *s)
+/* A mount of the file system that is writable and attached nowhere, or -errno. */
+static int clone_mount(const struct supervisor *s)
 {
 	AUTO_CLOSE int tree =
-	    open_tree(AT_FDCWD, s->mount.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	    sys->open_tree(AT_FDCWD, s->mount.point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+	int rc = tree < 0 ? tree : 0;
 
+	if (rc == 0 && s->mount.read_only)
+		rc = sys->mount_setattr(tree, &writable);
+	return rc < 0 ? rc : steal_fd(&tree);
+}
+
+/* The same without open_tree(2) and mount_setattr(2), before Linux 5.2 and 5.12: this process gets
+ * a mount namespace of its own, with a copy of every mount, which ends with it. */
+static int copy_mount(const struct supervisor *s)
+{
+	const char *point = s->mount.point;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	if (s->mount.read_only && mount(NULL, point, NULL, MS_REMOUNT | MS_BIND, NULL))
+		return -errno;
+	return neg_errno(open(point, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* The socket pins the mount it is bound through. That must not be the one people unmount, so it is
+ * bound through another one. */
+static int bind_inside(const struct supervisor *s)
+{
+	AUTO_CLOSE int tree = clone_mount(s);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (tree == -ENOSYS)
+		tree = copy_mount(s);
 	if (tree < 0)
-		return errno;
-	if (s->mount.read_only &&
-	    mount_setattr(tree, "", AT_EMPTY_PATH, &writable, sizeof writable))
-		return errno;
+		return -tree;
 	if (is_bound(s->control_fd)) /* by an errand of a former supervisor */
 		return fchmodat(tree, CONTROL_NAME, 0666, 0) ? errno : 0;
 	clear_stale(tree, CONTROL_NAME);

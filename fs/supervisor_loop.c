@@ -1,6 +1,7 @@
 /* Turns descriptors, signals and deadlines into events. Sleeps without a limit unless a deadline is
  * set. */
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/supervisor.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>

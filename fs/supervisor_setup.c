@@ -115,6 +115,10 @@ static void fill_handover(struct supervisor *s, const struct options *o)
 	h->config.flags = handover_flags(s, o);
 	h->config.poll_usec = o->poll_usec;
 	h->config.limit = o->size;
+	h->config.user_objects = (uint64_t)o->user_objects;
+	h->config.user_size = (uint64_t)o->user_size;
+	h->config.user_waits = (uint32_t)o->user_waits;
+	h->config.user_connections = (uint32_t)o->user_connections;
 	h->config.root_mode = (uint32_t)o->root_mode;
 	h->config.root_uid = (uint32_t)o->uid;
 	h->config.root_gid = (uint32_t)o->gid;
@@ -183,6 +187,7 @@ enum exit_code supervisor_setup(struct supervisor *s, const struct options *opti
 		log_error("preparing what workers share: %s", strerror(-rc));
 		return EXIT_CODE_MOUNT;
 	}
+	supervisor_restore_bindings(s);
 	code = mount_attach(&s->mount, options);
 	if (code)
 		return code;

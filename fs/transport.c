@@ -1,7 +1,9 @@
 #define FUSE_USE_VERSION 314
 #include "fs/transport.h"
 
+#include "core/crash.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/handshake.h"
 #include "fs/kernel.h"
@@ -108,6 +110,7 @@ static void process(struct transport *t, void *bytes, size_t length, bool resent
 		       resent || (header->unique & KERNEL_UNIQUE_RESEND), header->uid, header->pid);
 	if (!t->hooks.raw(t->hooks.context, bytes, length))
 		fuse_session_process_buf(t->session, &buffer);
+	CRASH_POINT("request: dealt with");
 	/* From here on nobody needs to look at it again. */
 	*(volatile uint32_t *)&header->len = 0;
 }
@@ -191,6 +194,7 @@ static bool serve_one(struct transport *t)
 	if (t->resuming && !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
+	CRASH_POINT("request: read");
 	if (postpone(t, (size_t)length))
 		return true;
 	if (header_of(t)->opcode == FUSE_INIT)
@@ -252,6 +256,8 @@ int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, st
 	rc = t->session ? fuse_session_custom_io(t->session, &custom_io, fd) : -EINVAL;
 	if (rc == 0)
 		rc = loop_add(loop, &t->source, EPOLLIN);
+	if (rc == 0)
+		loop_prefer(loop, &t->source);
 	if (rc < 0) {
 		transport_destroy(t);
 		return rc;
@@ -328,6 +334,7 @@ int transport_resume(struct transport *t, bool init_was_answered)
 {
 	struct fuse_out_header resend = {.len = sizeof resend, .error = KERNEL_NOTIFY_RESEND};
 	bool works;
+	int rc;
 
 	if (!t->area->init_length)
 		return 0;
@@ -335,9 +342,11 @@ int transport_resume(struct transport *t, bool init_was_answered)
 	process_init(t);
 	if (!init_was_answered)
 		return 0;
-	works = write(t->source.fd, &resend, sizeof resend) == sizeof resend;
+	rc = sys->resend(t->source.fd, &resend, sizeof resend);
+	works = rc == (int)sizeof resend;
 	if (!works)
-		log_warn("the kernel cannot send requests again (%m): taking over the one in hand");
+		log_warn("the kernel cannot send requests again (%s): taking over the one in hand",
+			 strerror(-rc));
 	take_over_request(t, works);
 	t->resuming = works;
 	if (!works)

@@ -4,6 +4,7 @@
 #define FUSE_USE_VERSION 314
 #include "fs/worker.h"
 
+#include "core/crash.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "fs/control.h"
@@ -159,7 +160,11 @@ static bool start_core(struct worker *worker)
 	    .state_fd = HANDOVER_FD_STATE,
 	    .state_offset = HANDOVER_STATE_OFFSET,
 	    .limit = h->config.limit,
+	    .user = {.objects = h->config.user_objects,
+		     .bytes = h->config.user_size,
+		     .waits = h->config.user_waits},
 	    .lifetime = (enum core_lifetime)h->config.lifetime,
+	    .store = h->config.flags & HANDOVER_STORE,
 	    .rootless = h->config.flags & HANDOVER_ROOTLESS,
 	    .root_mode = h->config.root_mode,
 	    .root_uid = h->config.root_uid,
@@ -211,6 +216,7 @@ static void start_control(struct worker *worker)
 	    .listen_fd = HANDOVER_FD_CONTROL,
 	    .device_major = worker->handover->config.device_major,
 	    .device_minor = worker->handover->config.device_minor,
+	    .user_connections = worker->handover->config.user_connections,
 	    .status = status_text,
 	    .upgrade = channel_upgrade,
 	    .context = worker,
@@ -415,6 +421,7 @@ int main(int argc, char **argv)
 		return version();
 	if (argc > 1 && strcmp(argv[1], "--layout") == 0)
 		return layout();
+	crash_open();
 	worker.handover = map_handover();
 	if (!worker.handover) {
 		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");

@@ -27,8 +27,11 @@ struct worker {
 	struct loop_source core_source, signal_source, channel_source, mounts_source;
 };
 
-/* status.c: malloc'd JSON text, NULL without memory */
-char *status_text(void *worker);
+/* status.c: malloc'd JSON text, NULL without memory. For root, what all users have; else only uid.
+ */
+char *status_text(void *worker, uid_t uid);
+/* The same of core's counters, status_counters.c. */
+char *status_counters_text(struct worker *worker);
 
 /* notify.c: tells the kernel that a name is gone. Never waits. */
 void notify_name_gone(void *worker, uint64_t parent, uint64_t node, const char *name);

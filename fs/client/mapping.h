@@ -19,8 +19,8 @@
  *
  * Threads: every function may be called from any thread, on the same mount and the same descriptor
  * too. There is no global state. The descriptors returned are close-on-exec and the caller's to
- * close. Those given stay the caller's. Waits end with -EINTR when a signal handler ran, and have
- * taken nothing then; everything else goes on.
+ * close. Those given stay the caller's. Waits end with -EINTR when a signal handler ran, or the
+ * process was stopped and continued, and have taken nothing then; everything else goes on.
  *
  * A worker of the file system that is being restarted is waited for, up to about ten seconds. */
 #ifndef MAPPING_H
@@ -225,8 +225,10 @@ struct mapping_info {
 	int64_t creator_uid, creator_pid;
 	struct timespec modified, created; /* created: 0 if unknown */
 	char lifetime[24];                 /* "permanent", "temporary", "handle" */
-	char backing[4120];                /* "memory", "sparse", "file:PATH", "file-ro:PATH" */
-	char flush[96];                    /* "never", or "RESULT UNIXTIME.NANOS ERRORS" */
+	char backing[4120];                /* "memory", "sparse", "file:PATH", "file-ro:PATH", or
+					    * "file missing: PATH" */
+	char flush[96];                    /* "never", or "RESULT UNIXTIME.NANOS ERRORS"; while it
+					    * fails and is tried again " SINCE NEXT" behind it */
 	char state[96];                    /* of an object to wait on: "signaled", "3 of 5", ... */
 };
 

@@ -7,30 +7,40 @@
 struct flush_result parse_flush(const char *text)
 {
 	struct flush_result out = {0};
-	long long seconds = 0, errors = 0;
+	long long seconds = 0, errors = 0, since = 0, next = 0;
 	char time[48] = "";
 
-	if (sscanf(text, "%31s %47s %lld", out.result, time, &errors) < 1)
+	if (sscanf(text, "%31s %47s %lld %lld %lld", out.result, time, &errors, &since, &next) < 1)
 		return out;
 	sscanf(time, "%lld", &seconds);
 	out.seconds = seconds;
 	out.time = strtod(time, NULL);
 	out.errors = errors;
+	out.since = since;
+	out.next = next;
 	return out;
 }
 
-const char *format_flush(const struct mapping_info *info, char out[96])
+const char *format_flush(const struct mapping_info *info, char out[FLUSH_ROOM])
 {
 	struct flush_result flush = parse_flush(info->flush);
-	char when[FORMAT_ROOM], errors[40] = "";
+	char when[FORMAT_ROOM], next[FORMAT_ROOM], errors[40] = "";
 
 	if (!flush.result[0])
 		return "-";
 	if (!flush.seconds)
 		return strcpy(out, flush.result);
+	if (flush.since) {
+		format_time(flush.since, when);
+		snprintf(out, FLUSH_ROOM, "FAILING %s since %s (%lld failed), next try %s",
+			 flush.result, when, (long long)flush.errors,
+			 format_time(flush.next, next));
+		return out;
+	}
 	if (flush.errors)
 		snprintf(errors, sizeof errors, " (%lld failed)", (long long)flush.errors);
-	snprintf(out, 96, "%s %s%s", flush.result, format_time(flush.seconds, when), errors);
+	snprintf(out, FLUSH_ROOM, "%s %s%s", flush.result, format_time(flush.seconds, when),
+		 errors);
 	return out;
 }
 
@@ -44,15 +54,21 @@ static json_t *known_text_json(const char *text)
 	return *text ? text_json(text) : json_null();
 }
 
+static json_t *some_json(int64_t number)
+{
+	return number ? json_integer(number) : json_null();
+}
+
 static json_t *flush_json(const char *text)
 {
 	struct flush_result flush = parse_flush(text);
 
 	if (!flush.result[0])
 		return json_null();
-	return json_pack("{s:s, s:o, s:I}", "result", flush.result, "time",
+	return json_pack("{s:s, s:o, s:I, s:o, s:o}", "result", flush.result, "time",
 			 flush.seconds ? json_real(flush.time) : json_null(), "errors",
-			 (json_int_t)flush.errors);
+			 (json_int_t)flush.errors, "failing_since", some_json(flush.since),
+			 "next_try", some_json(flush.next));
 }
 
 static json_t *creator_json(const struct mapping_info *info)

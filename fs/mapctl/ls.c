@@ -31,7 +31,7 @@ struct listing {
 static void add(struct listing *listing, const char *name, const struct mapping_info *info)
 {
 	char size[FORMAT_ROOM], committed[FORMAT_ROOM], resident[FORMAT_ROOM];
-	char handles[FORMAT_ROOM], views[FORMAT_ROOM], flush[96];
+	char handles[FORMAT_ROOM], views[FORMAT_ROOM], flush[FLUSH_ROOM];
 	const bool is_waitable = info->type > MAPPING_MAPPING;
 	const bool has_pages = S_ISREG(info->mode) && !is_waitable;
 	const char *const cells[] = {
@@ -156,7 +156,7 @@ const struct verb verb_ls = {
     .text =
 	"COMMITTED is what the size has reserved, RESIDENT what is in memory (for a bound file: "
 	"on its disk). HANDLES are open files, VIEWS memory mappings, STATE that of an object to "
-	"wait on.\n",
+	"wait on. FLUSHED says FAILING while a flush fails and is tried again.\n",
     .options = options,
     .max_names = 1,
     .run = run,

@@ -89,15 +89,18 @@ void table_print(const struct table *table);
 void table_destroy(struct table *table);
 
 /* --- entry.c: what is known of one object --- */
+#define FLUSH_ROOM 160
+
 struct flush_result {
 	char result[32]; /* "never", "ok", errno name; empty: unknown */
 	int64_t seconds;
 	double time;
 	int64_t errors;
+	int64_t since, next; /* it fails and is tried again; else 0 */
 };
 
 struct flush_result parse_flush(const char *text);
-const char *format_flush(const struct mapping_info *info, char out[96]);
+const char *format_flush(const struct mapping_info *info, char out[FLUSH_ROOM]);
 json_t *entry_json(const char *name, const struct mapping_info *info);
 
 #endif

@@ -42,7 +42,7 @@ static void print_creator(const struct mapping_info *info)
 
 static void print_info(const char *name, const struct mapping_info *info)
 {
-	char room[96];
+	char room[FLUSH_ROOM];
 
 	print_text("name", name);
 	print_text("type", info->type_name);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "tests/sys/disks.h"
 #include "tests/sys/objects.h"
 #include "tests/sys/waitables.h"
 
@@ -258,23 +259,20 @@ static void with_the_worker_dead(void **state)
 	}
 }
 
-/* --- failure: ext4 on a loop device whose own file cannot grow --- */
+/* --- failure --- */
 
-static int make_failing_file(struct sys *sys)
+/* Of blocks that were written before: see sys_disks for others. */
+static int make_failing_file(struct sys *sys, size_t size)
 {
-	char path[128];
+	AUTO_FREE char *zeros = calloc(1, size);
+	int fd;
 
-	if (sys_shell(sys,
-		      "set -e; cd %s; mkdir small big; mount -t tmpfs -o size=6m small small\n"
-		      "truncate -s 64m small/image; mkfs.ext4 -q -O ^has_journal small/image\n"
-		      "mount -o loop small/image big; truncate -s 16m big/file; sync",
-		      sys->dir) != 0)
-		sys_skip("no loop device here: %s", sys->output);
-	snprintf(path, sizeof(path), "%s/big/file", sys->dir);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(posix_fallocate(fd, 0, 16 << 20), 0);
+	disk_make(sys, 16);
+	fd = disk_file(sys, "file", size);
+	assert_int_equal(pwrite(fd, zeros, size, 0), size);
 	assert_int_equal(fsync(fd), 0);
+	disk_punch(sys, fd);
+	disk_break(sys);
 	return fd;
 }
 
@@ -284,11 +282,10 @@ static void a_failure_is_kept(void **state)
 	enum { BIG = 8 << 20 };
 	struct flush_result r = {0};
 	sys_mount(sys, NULL);
-	int fd = make_failing_file(sys);
+	int fd = make_failing_file(sys, BIG);
 	const char *path = object_make(sys, "f", WIRE_BIND, 0, fd);
 
 	close(fd);
-	sys_shell(sys, "cat /dev/zero >%s/small/filler", sys->dir);
 	char *view = view_of(path, O_RDWR, BIG, RW, MAP_SHARED);
 	memset(view, 'x', BIG);
 	munmap(view, BIG);
@@ -301,7 +298,7 @@ static void a_failure_is_kept(void **state)
 	assert_true(last_flush(path).errors >= r.errors);
 
 	/* Room again: what is written from now on is flushed, and the failure stays on record. */
-	assert_int_equal(sys_shell(sys, "rm %s/small/filler", sys->dir), 0);
+	disk_mend(sys);
 	assert_int_equal(pwrite(handle, "y", 1, 0), 1);
 	WAIT_UNTIL(20, fsync(handle) == 0);
 	WAIT_UNTIL(20, strcmp((r = last_flush(path)).result, "ok") == 0);
@@ -310,7 +307,7 @@ static void a_failure_is_kept(void **state)
 	close(steal_fd(&handle));
 	assert_int_equal(unlink(path), 0);
 	WAIT_UNTIL(10, sys_status_number(sys, "bound_files") == 0);
-	assert_int_equal(sys_shell(sys, "cd %s; umount big && umount small", sys->dir), 0);
+	disk_remove(sys);
 }
 
 static const struct CMUnitTest tests[] = {

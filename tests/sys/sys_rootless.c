@@ -240,6 +240,9 @@ static void user_is_confined(void **state)
 	assert_int_equal(sys_shell(sys, "grep -q '^Seccomp:.2' /proc/%d/status", sys_worker(sys)),
 			 0);
 	nothing_was_refused(sys);
+	USER_DOES(sys, "mapctl --mount %s status", sys->mnt);
+	assert_non_null(strstr(sys->output, "files the machine's (Operation not permitted)"));
+	assert_non_null(strstr(sys->output, " capabilities: none\n"));
 }
 
 static void strict_is_refused(void **state)

@@ -106,8 +106,9 @@ size_t count_fds(void)
 	return count;
 }
 
-static char *status_text(void *context)
+static char *status_text(void *context, uid_t uid)
 {
+	(void)uid;
 	assert_ptr_equal(context, &box);
 	return strdup(box.status);
 }
@@ -136,6 +137,7 @@ static void start_control(void)
 					      .listen_fd = listen_fd,
 					      .device_major = major(box.st.st_dev),
 					      .device_minor = minor(box.st.st_dev),
+					      .user_connections = CONTROL_MAX_CLIENTS / 4,
 					      .status = status_text,
 					      .context = &box};
 

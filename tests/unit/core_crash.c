@@ -1,4 +1,5 @@
 #include "tests/unit/core_crash.h"
+#include "tests/unit/core_users.h"
 
 #include "core/internal.h"
 #include "tests/unit/core_faults.h"
@@ -254,6 +255,14 @@ static void map_area(struct tracee *t, struct fixture *f)
 		abort();
 }
 
+static void check_counts(struct fixture *f)
+{
+	const char *wrong = users_miscounted(f);
+
+	if (wrong)
+		crash_complain(f, "%s", wrong);
+}
+
 static const char *last_worker(const struct crash_case *c, struct fixture *f)
 {
 	static char text[600];
@@ -267,7 +276,9 @@ static const char *last_worker(const struct crash_case *c, struct fixture *f)
 			c->act(f);
 		}
 		f->unique = CRASH_UNIQUE;
+		check_counts(f);
 		c->check(f);
+		check_counts(f);
 		if (fixture_leftovers(f))
 			crash_complain(f, "%s", fixture_leftovers(f));
 		_exit(0);

@@ -8,9 +8,12 @@ static struct world *world;
 static int fault_of(enum fault_call call)
 {
 	struct fault *fault = &world->faults[call];
-	int times = fault->times;
+	int times;
 
+	while (call == FAULT_FDATASYNC && world->hold_data)
+		usleep(500);
 	fault->calls++;
+	times = fault->times;
 	if (!times)
 		return 0;
 	if (times > 0)
@@ -18,71 +21,39 @@ static int fault_of(enum fault_call call)
 	return fault->error;
 }
 
-static int faulty_fdatasync(int fd)
-{
-	int rc;
+#define FAULTY(name, NAME, parameters, arguments)                                                  \
+	static int faulty_##name parameters                                                        \
+	{                                                                                          \
+		int rc = fault_of(FAULT_##NAME);                                                   \
+		return rc < 0 ? rc : sys_real.name arguments;                                      \
+	}
+SYS_CALLS(FAULTY)
 
-	while (world->hold_data)
-		usleep(500);
-	rc = fault_of(FAULT_FDATASYNC);
-	return rc ? rc : sys_real.fdatasync(fd);
+static int told_dirty_pages(int fd, uint64_t *pages)
+{
+	int rc = faulty_dirty_pages(fd, pages);
+
+	if (rc == 0 && world->dirty_pages >= 0)
+		*pages = (uint64_t)world->dirty_pages;
+	return rc;
 }
 
-static int faulty_lease(int fd, int type)
+/* Of an object in a store: its data, too. */
+static int data_fsync(int fd)
 {
-	int rc = type == F_UNLCK ? 0 : fault_of(FAULT_LEASE);
+	int rc = fault_of(FAULT_FDATASYNC);
 
-	return rc ? rc : sys_real.lease(fd, type);
+	return rc ? rc : faulty_fsync(fd);
 }
-
-static int faulty_watch_add(int notify_fd, int fd, uint32_t mask)
-{
-	int rc = fault_of(FAULT_WATCH_ADD);
-
-	return rc ? rc : sys_real.watch_add(notify_fd, fd, mask);
-}
-
-static int faulty_watch_remove(int notify_fd, int watch)
-{
-	return sys_real.watch_remove(notify_fd, watch);
-}
-
-static int faulty_fallocate(int fd, int mode, off_t offset, off_t length)
-{
-	int rc = fault_of(FAULT_FALLOCATE);
-
-	return rc ? rc : sys_real.fallocate(fd, mode, offset, length);
-}
-
-static int faulty_ftruncate(int fd, off_t size)
-{
-	int rc = fault_of(FAULT_FTRUNCATE);
-
-	return rc ? rc : sys_real.ftruncate(fd, size);
-}
-
-static int faulty_dirty_pages(int fd, uint64_t *pages)
-{
-	int rc = fault_of(FAULT_DIRTY_PAGES);
-
-	if (rc || world->dirty_pages < 0)
-		return rc ? rc : sys_real.dirty_pages(fd, pages);
-	*pages = (uint64_t)world->dirty_pages;
-	return 0;
-}
-
-static const struct sys_calls faulty = {
-    .fdatasync = faulty_fdatasync,
-    .lease = faulty_lease,
-    .watch_add = faulty_watch_add,
-    .watch_remove = faulty_watch_remove,
-    .fallocate = faulty_fallocate,
-    .ftruncate = faulty_ftruncate,
-    .dirty_pages = faulty_dirty_pages,
-};
 
 void faults_install(struct world *for_world)
 {
+	static struct sys_calls faulty;
+#define ENTRY(name, NAME, parameters, arguments) faulty.name = faulty_##name;
+	SYS_CALLS(ENTRY)
+#undef ENTRY
+	faulty.dirty_pages = told_dirty_pages;
+	faulty.fsync = data_fsync;
 	world = for_world;
 	sys = for_world ? &faulty : &sys_real;
 }

@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/state.h"
+#include "core/sys.h"
 #include "core/util.h"
 
 #include <fcntl.h>
@@ -26,15 +27,9 @@
 
 enum { FIXTURE_WAITED = 64 };
 
-enum fault_call {
-	FAULT_FDATASYNC,
-	FAULT_LEASE,
-	FAULT_WATCH_ADD,
-	FAULT_FALLOCATE,
-	FAULT_FTRUNCATE,
-	FAULT_DIRTY_PAGES,
-	FAULTS,
-};
+#define FAULT_NUMBER(name, NAME, parameters, arguments) FAULT_##NAME,
+enum fault_call { SYS_CALLS(FAULT_NUMBER) FAULTS };
+#undef FAULT_NUMBER
 
 /* What a call of the seam does instead of its work, and how often. */
 struct fault {

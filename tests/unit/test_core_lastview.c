@@ -216,16 +216,32 @@ static void lease_refused_for_a_while(void **state)
 	WAIT_FOR(f, !stands(f, "temp"), 1000);
 }
 
-/* No lease, no event: the kernel's FORGET is the last word. */
+/* No lease on anything: /proc says it. */
 static void lease_refused_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node = open_temporary(f, "temp");
+	pid_t viewer = view_of(f, node);
+
+	fail_call(f, FAULT_LEASE, -EAGAIN, -1);
+	release_node(f, node);
+	WAIT_FOR(f, usage_of(f).leases_refused, 2000);
+	serve(f, 300);
+	assert_true(stands(f, "temp"));
+	end_process(viewer);
+	WAIT_FOR(f, !stands(f, "temp"), 5000);
+	forget_node(f, node, 1);
+	assert_nothing_left(f);
+}
+
+/* The kernel's FORGET is the last word as well. */
+static void lease_refused_and_forgotten(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t node = open_temporary(f, "temp");
 
 	fail_call(f, FAULT_LEASE, -EAGAIN, -1);
 	release_node(f, node);
-	serve(f, 100);
-	assert_true(stands(f, "temp"));
 	forget_node(f, node, 1);
 	WAIT_FOR(f, !stands(f, "temp"), 1000);
 	assert_nothing_left(f);
@@ -521,6 +537,7 @@ int main(void)
 	    TEST(made_temporary_while_only_a_view_is_left),
 	    TEST(lease_refused_for_a_while),
 	    TEST(lease_refused_for_ever),
+	    TEST(lease_refused_and_forgotten),
 	    TEST(no_watch_no_matter),
 	    TEST(opened_again_in_time),
 	    TEST(unlinked_temporary),

@@ -10,7 +10,7 @@ static struct core_top_result result;
 
 static void look_as(struct fixture *f, bool all, uid_t uid)
 {
-	assert_int_equal(core_top_begin(f->core, &top), 0);
+	assert_int_equal(core_top_begin(f->core, true, 0, &top), 0);
 	assert_int_equal(core_top_look(top, all, uid, &result), 0);
 	for (size_t i = 1; i < result.count; i++)
 		assert_true(result.objects[i - 1].inode < result.objects[i].inode);
@@ -136,7 +136,7 @@ static void gone_meanwhile(void **state)
 	uint64_t a = make_file(f, ROOT, "a");
 
 	make_file(f, ROOT, "b");
-	assert_int_equal(core_top_begin(f->core, &top), 0);
+	assert_int_equal(core_top_begin(f->core, true, 0, &top), 0);
 	unlink_name(f, ROOT, "a");
 	forget_node(f, a, 1);
 	assert_int_equal(core_top_look(top, true, 0, &result), 0);

@@ -78,6 +78,7 @@ static void commit_keeps_to_its_fields(void **state)
 	memset(slot, 0x55, sizeof *slot);
 	STAGE(&box->state, slot->flags, 0xaaaaaaaaaaaaaaaaULL);
 	STAGE(&box->state, slot->handle_type, 0xbbbbbbbbULL);
+	STAGE(&box->state, slot->account, 0xccccccccULL);
 	STAGE(&box->state, slot->flush_error, -1);
 	STAGE(&box->state, slot->ino, 1);
 	STAGE(&box->state, slot->ino, 2); /* the later one stands */
@@ -85,9 +86,11 @@ static void commit_keeps_to_its_fields(void **state)
 	assert_int_equal(slot->flags, 0xaaaaaaaa);
 	assert_int_equal(slot->generation, 0x55555555);
 	assert_int_equal(slot->lookups, 0x5555555555555555);
-	assert_int_equal(slot->handle_type, 0xbbbb);
-	assert_int_equal(slot->handle_length, 0x5555);
-	assert_int_equal(slot->flush_error, -1);
+	assert_int_equal(slot->handle_type, 0xbb);
+	assert_int_equal(slot->account, 0xcccc);
+	assert_int_equal(slot->handle_length, 0x55);
+	assert_int_equal(slot->flush_error, 0xff);
+	assert_int_equal(slot->flush_tries, 0x55);
 	assert_int_equal(slot->watch, 0x55555555);
 	assert_int_equal(slot->ino, 2);
 	state_commit(&box->state); /* nothing staged: nothing done again */
