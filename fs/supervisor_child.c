@@ -2,6 +2,7 @@
  * started, so the child notes itself, too: if another supervisor has begun by then, it ends at
  * once.
  */
+#include "core/sys.h"
 #include "core/util.h"
 #include "fs/supervisor.h"
 
@@ -81,7 +82,7 @@ void supervisor_watch_leader(struct supervisor *s)
 {
 	struct supervisor_child *worker = &s->children[CHILD_WORKER];
 
-	worker->fd = (int)syscall(SYS_pidfd_open, supervisor_child(s, CHILD_WORKER), PIDFD_THREAD);
+	worker->fd = sys->pidfd_open(supervisor_child(s, CHILD_WORKER), PIDFD_THREAD);
 	if (worker->fd >= 0)
 		supervisor_watch_child(s, CHILD_WORKER);
 }
