@@ -126,6 +126,7 @@ static void refused_processes(struct sys *sys)
 	assert_int_equal(add(path, 2), -EPERM); /* kthreadd */
 	assert_int_equal(add(path, sys_worker(sys)), -EPERM);
 	assert_int_equal(add(path, sys->supervisor), -EPERM);
+	WAIT_UNTIL(10, sys_standby(sys) > 0); /* it may not have its name yet */
 	assert_int_equal(add(path, sys_standby(sys)), -EPERM);
 	assert_int_equal(add(path, gone), -ESRCH);
 	assert_int_equal(add(path, zombie), -ESRCH);

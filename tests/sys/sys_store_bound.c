@@ -212,6 +212,9 @@ static void all_die(void **state)
 	assert_true(held >= 0);
 	pid_t worker = sys_worker(sys);
 	assert_true(worker > 0 && sys->supervisor > 0);
+	kill(sys->supervisor, SIGSTOP); /* or it would make another standby */
+	assert_true(sys_standby(sys) > 1);
+	kill(sys_standby(sys), SIGKILL);
 	assert_int_equal(kill(sys->supervisor, SIGKILL), 0);
 	assert_int_equal(kill(worker, SIGKILL), 0);
 	close(held);
