@@ -74,16 +74,17 @@ static int place(const char *directory, unsigned m, struct mounted *mounted)
 	*mounted = (struct mounted){.common = common, .number = m};
 	snprintf(common->path, sizeof common->path, "%s/mount%u", directory, m);
 	snprintf(common->files, sizeof common->files, "%s/files%u", directory, m);
-	snprintf(mounted->options, sizeof mounted->options, "%s", mount_options[m]);
 	if (mkdir(common->path, 0755) < 0 || mkdir(common->files, 0700) < 0 ||
 	    chmod(common->files, 01777) < 0)
 		return -errno;
-	if (!strstr(mount_options[m], "store="))
+	if (!strstr(mount_options[m], "store=")) {
+		snprintf(mounted->options, sizeof mounted->options, "%s", mount_options[m]);
 		return 0;
+	}
 	common->store = true;
 	snprintf(mounted->store, sizeof mounted->store, "%s/store%u", directory, m);
-	strncat(mounted->options, mounted->store,
-		sizeof mounted->options - strlen(mounted->options) - 1);
+	snprintf(mounted->options, sizeof mounted->options, "%s%s/store%u", mount_options[m],
+		 directory, m);
 	return neg_errno(mkdir(mounted->store, 0755));
 }
 
