@@ -203,7 +203,7 @@ static void a_flush_fails(void **state)
 	sys_mount(sys, NULL);
 	if (sys_shell(
 		sys,
-		"set -e; cd %s; mkdir small big; mount -t tmpfs -o size=6m small small\n"
+		"set -e; cd %s; mkdir small big; mount -t tmpfs -o size=16m small small\n"
 		"truncate -s 64m small/image; mkfs.ext4 -q -O ^has_journal small/image\n"
 		"mount -o loop small/image big; fallocate -l 8m big/file; sync\n"
 		"mapctl --mount mnt create b --file big/file; cat /dev/zero >small/filler ||:",
