@@ -231,3 +231,13 @@ long long worker_memory(struct sys *sys)
 		fclose(file);
 	return sum * 1024;
 }
+
+void worker_memory_below(struct sys *sys, long long limit)
+{
+	long long memory = worker_memory(sys);
+
+	assert_true(memory > 0);
+	if (!TEST_SANITIZED && memory >= limit)
+		fail_msg("the worker has %lld KiB, at most %lld are right", memory >> 10,
+			 limit >> 10);
+}

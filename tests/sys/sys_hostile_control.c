@@ -43,7 +43,7 @@ static void run(struct sys *sys, struct honest *honest, const char *what,
 		int (*act)(struct flood *, int, long))
 {
 	assert_true(flood_run(sys, honest, what, act, GREEDY, HAMMERED) > 0);
-	assert_true(worker_memory(sys) < MEMORY);
+	worker_memory_below(sys, MEMORY);
 	assert_true(sys_count_fds(sys_worker(sys)) < held.worker_fds + DESCRIPTORS);
 	object_check_service(sys);
 }

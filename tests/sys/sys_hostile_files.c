@@ -36,7 +36,7 @@ static void run(struct sys *sys, struct honest *honest, const char *what,
 		int (*act)(struct flood *, int, long), double times)
 {
 	assert_true(flood_run(sys, honest, what, act, GREEDY, times) > 0);
-	assert_true(worker_memory(sys) < MEMORY);
+	worker_memory_below(sys, MEMORY);
 	assert_true(user_has(sys, HOSTILE_UID, "objects") <= LIMIT);
 	remove_all(sys);
 }
@@ -150,7 +150,7 @@ static void hundred_thousand_objects(void **state)
 	sys_say("another's median open+close: %.0f us, with them there %.0f us: %.2f times",
 		(double)before / 1e3, (double)after / 1e3, (double)after / (double)before);
 	assert_true(after <= 2 * before);
-	assert_true(worker_memory(sys) < MEMORY);
+	worker_memory_below(sys, MEMORY);
 	sys_kill_worker(sys);
 	assert_int_equal(user_has(sys, HOSTILE_UID, "objects"), LIMIT);
 	honest_end(honest);
