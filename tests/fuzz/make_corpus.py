@@ -72,5 +72,115 @@ def handshake():
     write("handshake", "no_body", bytes([1, 64]) + answer + header(26, 40))
 
 
+# --- requests: opcode, what is wrong, node, the body's length, the body ---
+
+(LOOKUP, FORGET, GETATTR, SETATTR, READLINK, SYMLINK, _, MKNOD, MKDIR, UNLINK, RMDIR, RENAME, LINK,
+ OPEN, READ, WRITE, STATFS, RELEASE) = range(1, 19)
+FSYNC, SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR, FLUSH, INIT, OPENDIR, READDIR = range(20, 29)
+CREATE, INTERRUPT, IOCTL, POLL, BATCH_FORGET = 35, 36, 39, 40, 42
+FALLOCATE, RENAME2, LSEEK, TMPFILE = 43, 45, 46, 51
+ROOT, NEWEST = 1, 0x40
+
+
+def request(opcode, node, body=b"", wrong=0, length=None):
+    return struct.pack("<BBBH", opcode, wrong, node, len(body) if length is None else length) + body
+
+
+def text(value):
+    return value.encode() + b"\0"
+
+
+def create(name, flags=2):
+    return request(CREATE, ROOT, struct.pack("<IIII", flags, 0o100644, 0, 0) + text(name))
+
+
+def setxattr(node, name, value):
+    return request(SETXATTR, node, struct.pack("<IIII", len(value), 0, 0, 0) + text(name) + value)
+
+
+def words(node, handle, line):
+    return request(WRITE, node, struct.pack("<QQIIQII", handle, 0, len(line), 0, 0, 2, 0) + line)
+
+
+def wait(node, handle, offset=0, size=64):
+    return request(READ, node, struct.pack("<QQIIQII", handle, offset, size, 0, 0, 0, 0))
+
+
+def ioctl(node, handle, command, body, out=8):
+    return request(IOCTL, node, struct.pack("<QIIQII", handle, 0, command, 0, len(body), out) + body)
+
+
+def poll(node, handle):
+    return request(POLL, node, struct.pack("<QQII", handle, 77, 1, 1))
+
+
+def requests():
+    handle = 1 << 32 | 1
+    rw = struct.pack("<QQIIQII", 0, 0, 4096, 0, 0, 2, 0)
+    write("requests", "names", create("a") + request(LOOKUP, ROOT, text("a")) +
+          request(MKDIR, ROOT, struct.pack("<II", 0o755, 0) + text("d")) +
+          request(RENAME2, ROOT, struct.pack("<QII", 2, 0, 0) + text("a") + text("b")) +
+          request(SYMLINK, ROOT, text("s") + text("/etc/target")) + request(READLINK, NEWEST) +
+          request(LINK, ROOT, struct.pack("<Q", 2) + text("l")) + request(UNLINK, ROOT, text("b")) +
+          request(RMDIR, ROOT, text("d")))
+    write("requests", "data", create("a") +
+          request(WRITE, NEWEST, struct.pack("<QQIIQII", 0, 0, 5, 0, 0, 2, 0) + b"hello") +
+          request(READ, NEWEST, rw) + request(FSYNC, NEWEST, struct.pack("<QII", 0, 0, 0)) +
+          request(SETATTR, NEWEST, struct.pack("<IIQQ", 8, 0, 0, 8192) + bytes(64)) +
+          request(FALLOCATE, NEWEST, struct.pack("<QQQII", 0, 0, 100, 0, 0)) +
+          request(LSEEK, NEWEST, struct.pack("<QQII", 0, 0, 3, 0)) +
+          request(RELEASE, NEWEST, bytes(24)) + request(FORGET, NEWEST, struct.pack("<Q", 1)))
+    write("requests", "attributes", create("a") + setxattr(NEWEST, "user.mapping.lifetime", b"temporary") +
+          setxattr(NEWEST, "user.x", b"value") +
+          request(GETXATTR, NEWEST, struct.pack("<II", 100, 0) + text("user.mapping.type")) +
+          request(GETXATTR, NEWEST, struct.pack("<II", 100, 0) + text("user.x")) +
+          request(LISTXATTR, NEWEST, struct.pack("<II", 200, 0)) +
+          request(REMOVEXATTR, NEWEST, text("user.x")) + request(GETATTR, NEWEST, bytes(16)))
+    write("requests", "limit", setxattr(ROOT, "user.mapping.limit", b"1m") + request(STATFS, ROOT) + create("a"))
+    write("requests", "directory", create("a") + request(OPENDIR, ROOT, bytes(8)) + request(READDIR, ROOT, rw))
+    write("requests", "tmpfile", request(TMPFILE, ROOT, struct.pack("<IIII", 1, 0o100600, 0, 0) + text("/")) +
+          request(LINK, ROOT, struct.pack("<Q", 1 << 32 | 2) + text("x")) + request(RELEASE, NEWEST, bytes(24)))
+    write("requests", "forgets", create("a") + request(
+        BATCH_FORGET, 0, struct.pack("<II", 2, 0) + struct.pack("<QQQQ", 1 << 32 | 2, 1, 3, 1)))
+    write("requests", "interrupt", request(INTERRUPT, 0, struct.pack("<Q", 4)))
+    # The objects that are there from the start, by type, and their handles.
+    event, semaphore, mutex, timer, job = range(0x31, 0x36)
+    handles = {node: 1 << 32 | node - 0x30 for node in range(0x31, 0x36)}
+    write("requests", "event", wait(event, handles[event]) + poll(event, handles[event]) +
+          words(event, handles[event], b"set\n") + wait(event, handles[event]) +
+          wait(event, handles[event], 4))
+    write("requests", "semaphore", wait(semaphore, handles[semaphore]) +
+          words(semaphore, handles[semaphore], b"release 2\nrelease\n"))
+    write("requests", "mutex", wait(mutex, handles[mutex]) + words(mutex, handles[mutex], b"release\n") +
+          wait(mutex, handles[mutex]) + request(RELEASE, mutex, struct.pack("<QIIQ", handles[mutex], 0, 0, 0)))
+    write("requests", "timer", words(timer, handles[timer], b"set 1us 1s") + wait(timer, handles[timer]) +
+          words(timer, handles[timer], b"cancel"))
+    write("requests", "job", words(job, handles[job], b"add 1\n") + words(job, handles[job], b"kill TERM\n"))
+    write("requests", "handle", ioctl(event, handles[event], 0x80104D01, b"", 16))
+    many = struct.pack("<IIIIQ", 0, 0, 2, 0, 2**64 - 1)
+    write("requests", "wait_many", ioctl(event, handles[event], 0xC4184D02, many + bytes(32)) +
+          words(event, handles[event], b"set"))
+    write("requests", "signal_wait", ioctl(event, handles[event], 0xC0484D03, struct.pack(
+        "<IIQQQI", 0, 0, handles[mutex], 0, 0, 4) + b"set\n" + bytes(32), 72))
+    write("requests", "interrupted", wait(event, handles[event]) + request(INTERRUPT, 0, struct.pack("<Q", 30)))
+    # Not whole, each in its way.
+    write("requests", "bad_name", request(LOOKUP, ROOT, b"no end") + request(LOOKUP, ROOT, b"") +
+          request(LOOKUP, ROOT, text("..")) + request(UNLINK, ROOT, text("/etc/passwd")))
+    write("requests", "bad_write", create("a") +
+          request(WRITE, NEWEST, struct.pack("<QQIIQII", 0, 0, 1 << 20, 0, 0, 2, 0) + b"x"))
+    write("requests", "bad_forgets", request(BATCH_FORGET, 0, struct.pack("<II", 1 << 31, 0)))
+    write("requests", "bad_setxattr", setxattr(ROOT, "user.x", b"")[:-4] + request(
+        SETXATTR, ROOT, struct.pack("<IIII", 5000, 0, 0, 0) + text("user.x") + b"v"))
+    write("requests", "bad_read", request(READDIR, ROOT, struct.pack("<QQIIQII", 0, 0, 0xFFFFFFFF, 0, 0, 0, 0)))
+    write("requests", "status", request(GETXATTR, ROOT, struct.pack("<II", 4096, 0) + text("user.mapping.status")))
+    write("requests", "bad_ioctl", request(IOCTL, ROOT, struct.pack("<QIIQII", handle, 0, 0xC4184D02, 0, 1 << 31, 8)))
+    write("requests", "bad_rename", request(RENAME, ROOT, struct.pack("<Q", 1) + text("one")))
+    write("requests", "cuse", request(0, ROOT, bytes(16), wrong=0x18) + request(0, ROOT, wrong=8))
+    write("requests", "init_again", request(INIT, 0, struct.pack("<IIII", 7, 40, 0, 0) + bytes(48)))
+    write("requests", "header", create("a")[:5] + request(STATFS, ROOT, wrong=1) + request(STATFS, ROOT, wrong=2) +
+          request(STATFS, ROOT, wrong=4) + request(38, ROOT))
+
+
 wire()
 handshake()
+requests()

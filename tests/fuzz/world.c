@@ -181,3 +181,26 @@ void world_request(void)
 {
 	world_request_from(0);
 }
+
+uint64_t world_object(enum object_type type, const char *name, uint64_t *handle)
+{
+	struct core_setup setup = {.type = type, .lifetime = -1, .file_fd = -1};
+	const struct core_caller caller = {0};
+	struct core_opened opened = {0};
+	struct core_entry entry = {0};
+	const char *why;
+
+	if (type == OBJECT_SEMAPHORE)
+		setup.maximum = 3;
+	world_request();
+	if (core_mknod(world.core, CORE_ROOT_NODE, name, S_IFREG | 0600, &caller, &entry) < 0)
+		abort();
+	if (type != OBJECT_MAPPING &&
+	    core_configure(world.core, entry.node, &setup, &caller, &why) < 0)
+		abort();
+	world_request();
+	if (core_open(world.core, entry.node, O_RDWR, &opened) < 0)
+		abort();
+	*handle = opened.handle;
+	return entry.node;
+}

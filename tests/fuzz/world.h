@@ -22,6 +22,9 @@ extern struct world world;
 void world_empty(bool cached, bool rootless);
 int world_start(void); /* a worker begins; 0 or -errno */
 void world_stop(void); /* it ends; tree and state stay */
+/* Makes an object of this type under the name, and opens it: its node, and its handle if it is one
+ * to wait on. */
+uint64_t world_object(enum object_type type, const char *name, uint64_t *handle);
 void world_request(void);
 /* The same, by another user. */
 void world_request_from(uid_t uid);
