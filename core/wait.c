@@ -65,7 +65,10 @@ bool wait_replayed(struct core *core, struct core_waited *out, int *error)
 	uint64_t node;
 
 	if (core_replayed(core, error, &node)) {
-		out->result = (enum wait_result) * error;
+		/* Of a request that was no wait it may be anything. */
+		out->result = WAIT_SIGNALED;
+		if (*error > 0 && *error <= WAIT_WAS_ABANDONED)
+			out->result = (enum wait_result) * error;
 		out->index = (uint32_t)node;
 		*error = *error < 0 ? *error : 0;
 		return true;

@@ -181,6 +181,80 @@ def requests():
           request(STATFS, ROOT, wrong=4) + request(38, ROOT))
 
 
+# --- state: the kind of tree, then changes: table, entry, place, width, value ---
+
+HEADER, HEADER_END, LOG, SLOTS, PLACES, HANDLES, ACCOUNTS, MEMBERS, USERS = range(9)
+
+
+def change(table, entry, place, width, value):
+    """place: in units of the width"""
+    return struct.pack("<BHBBQ", table, entry, place, {1: 0, 2: 1, 4: 2, 8: 3}[width],
+                       value & (2**64 - 1))
+
+
+def state():
+    for kind, name in enumerate(["by_handle", "cached", "by_place"]):
+        write("state", "sound_" + name, bytes([kind]))
+    cases = {
+        "magic": change(HEADER, 0, 0, 8, 1),
+        "version": change(HEADER, 0, 2, 4, 99),
+        "high": change(HEADER, 0, 3, 4, 2**32 - 1),
+        "high_most": change(HEADER, 0, 3, 4, 2**22),
+        "high_none": change(HEADER, 0, 3, 4, 0),
+        "next_binding": change(HEADER, 0, 2, 8, 0),
+        "binding_in_hand": change(HEADER, 0, 3, 8, 1),
+        "attaching": change(HEADER, 0, 10, 4, 1) + change(HEADER, 0, 11, 4, 2**32 - 1),
+        "log_long": change(HEADER, 0, 12, 4, 2**32 - 1),
+        "log_outside": change(HEADER, 0, 12, 4, 1) + change(LOG, 0, 0, 8, 2**62) +
+                       change(LOG, 0, 2, 8, 8),
+        "log_wide": change(HEADER, 0, 12, 4, 1) + change(LOG, 0, 2, 8, 2**40),
+        "log_of_log": change(HEADER, 0, 12, 4, 2) + change(LOG, 0, 0, 8, 96) +
+                      change(LOG, 0, 1, 8, 2**63) + change(LOG, 0, 2, 8, 8) +
+                      change(LOG, 1, 2, 8, 8),
+        "slot_type": change(SLOTS, 3, 71, 1, 200),
+        "slot_wrong_type": change(SLOTS, 2, 71, 1, 5),
+        "slot_flags": change(SLOTS, 4, 1, 4, 2**32 - 1),
+        "slot_no_generation": change(SLOTS, 2, 0, 4, 0),
+        "slot_handle_length": change(SLOTS, 2, 69, 1, 255),
+        "slot_place": change(SLOTS, 2, 70, 1, 255),
+        "slot_user": change(SLOTS, 2, 52, 2, 60000),
+        "slot_account": change(SLOTS, 2, 54, 2, 60000),
+        "slot_inherit": change(SLOTS, 9, 107, 1, 255),
+        "slot_lookups": change(SLOTS, 2, 1, 8, 0),
+        "slot_handles": change(SLOTS, 2, 4, 4, 0),
+        "slot_dead": change(SLOTS, 3, 1, 4, 1 | 8),
+        "slot_bound": change(SLOTS, 2, 1, 4, 1 | 64) + change(SLOTS, 2, 4, 8, 2**64 - 1),
+        "slot_temporary": change(SLOTS, 3, 1, 4, 1 | 16 | 4096),
+        "slot_flush_due": change(SLOTS, 2, 1, 4, 1 | 1024 | 4096),
+        "root": change(SLOTS, 1, 0, 4, 7) + change(SLOTS, 1, 71, 1, 9),
+        "same_inode": change(SLOTS, 2, 3, 8, 0) + change(SLOTS, 3, 3, 8, 0),
+        "timer": change(SLOTS, 6, 4, 8, 2**64 - 1) + change(SLOTS, 6, 5, 8, 1),
+        "semaphore": change(SLOTS, 4, 12, 4, 2**32 - 1),
+        "mutex": change(SLOTS, 5, 4, 8, 12345),
+        "handle_node": change(HANDLES, 1, 1, 8, 2**64 - 1),
+        "handle_answered": change(HANDLES, 1, 30, 1, 255),
+        "handle_poll": change(HANDLES, 1, 2, 8, 7),
+        "account_parent": change(ACCOUNTS, 1, 6, 4, 60000),
+        "account_cycle": change(ACCOUNTS, 1, 6, 4, 1),
+        "account_ending": change(ACCOUNTS, 1, 7, 4, 2),
+        "member_pid": change(MEMBERS, 1, 8, 4, 2**32 - 1),
+        "member_asleep": change(MEMBERS, 1, 0, 8, 2),
+        "member_stranger": change(MEMBERS, 1, 0, 8, 99),
+        "users": change(USERS, 2, 0, 4, 5) + change(USERS, 3, 0, 4, 5),
+        "uncounted": change(HEADER_END, 10, 250, 8, 2**64 - 1),
+    }
+    for name, data in cases.items():
+        write("state", name, b"\0" + data)
+    places = {
+        "place_endless": b"".join(change(PLACES, 7, i, 8, 0x6161616161616161) for i in range(1, 33)),
+        "place_up": change(PLACES, 6, 1, 8, 0x2F2E2E) + change(PLACES, 7, 1, 8, 0x2F2E2E),
+        "place_cycle": change(PLACES, 6, 0, 8, 1 << 32 | 3) + change(PLACES, 7, 0, 8, 1 << 32 | 3),
+    }
+    for name, data in places.items():
+        write("state", name, b"\2" + data)
+
+
 wire()
 handshake()
 requests()
+state()
