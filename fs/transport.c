@@ -102,7 +102,6 @@ static const struct fuse_custom_io custom_io = {.writev = transport_writev, .rea
 
 /* --- in --- */
 
-/* 0 or -errno. */
 static int check_shape(const struct transport *t, const void *bytes, size_t length)
 {
 	return request_shape(bytes, length, transport_extends_setxattr(t));
@@ -120,7 +119,7 @@ static bool is_acceptable(struct transport *t, size_t length)
 	if (rc == 0)
 		return true;
 	if (rc != -ENOSYS)
-		log_error("a request of %zu bytes is not whole, and is refused", length);
+		log_error("a request that is not whole is refused");
 	if (request_has_answer(header, length))
 		transport_answer(t, header->unique, rc, NULL, 0);
 	return false;

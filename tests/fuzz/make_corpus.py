@@ -254,7 +254,72 @@ def state():
         write("state", name, b"\2" + data)
 
 
+# --- names: the kind of tree, then operations ---
+
+
+def counted(value):
+    value = value if isinstance(value, bytes) else value.encode()
+    return bytes([len(value)]) + value
+
+
+def named(kind, name, other="", node=0, second=0, flags=b""):
+    return bytes([kind, node, second]) + counted(name) + counted(other) + flags
+
+
+def attribute(kind, name, value=b"", node=1, last=0):
+    return bytes([9 + kind, node]) + counted(name) + counted(value) + (bytes([last]) if kind < 2 else b"")
+
+
+NEXT = bytes([19, 0])
+
+
+def names():
+    tree = named(2, "d") + named(4, "f", node=1) + named(1, "g") + named(3, "s", "../../etc")
+    walk = bytes([14, 0, 0, 14, 1, 0, 13, 4, 15, 0, 16, 2, 2])
+    for kind, name in enumerate(["handles", "cached", "places"]):
+        write("names", name, bytes([kind]) + tree + NEXT + walk + named(0, "d") + named(0, "f", node=1) +
+              named(8, "g", "h", second=1, flags=b"\0") + named(6, "f", node=1) + NEXT + walk)
+    write("names", "long", b"\0" + named(4, "n" * 255) + named(0, "n" * 255) + b"\2")
+    write("names", "hidden", b"\0" + named(1, ".mapping-x") + named(8, ".mapping-x", "x", flags=b"\1") +
+          named(1, ".control") + named(6, ".control"))
+    write("names", "link", b"\0" + named(1, "a") + named(5, "b", second=1) + named(6, "a") + named(8, "b", "a", flags=b"\2"))
+    write("names", "no_names", b"\0" + named(1, "..") + named(1, "a/b") + named(0, ""))
+    write("names", "lifetime", b"\0" + named(2, "d") + attribute(0, "user.mapping.lifetime", b"temporary") +
+          attribute(1, "user.mapping.lifetime", last=100) + named(4, "f", node=1) + NEXT + attribute(3, "user.mapping.lifetime"))
+    write("names", "limit", b"\0" + named(2, "d") + attribute(0, "user.mapping.limit", b"64k") + bytes([15, 1]) +
+          named(4, "f", node=1) + attribute(1, "user.mapping.limit", last=64) + NEXT + attribute(0, "user.mapping.limit", b"0"))
+    write("names", "attributes", b"\0" + named(4, "f") + attribute(0, "user.x", b"v" * 200) + attribute(2, "") +
+          attribute(0, "user.mapping.type", b"event") + attribute(1, "user.mapping.file", last=255) +
+          attribute(0, "trusted.mapping", b"\2\0\0\0" + bytes(60)) + attribute(1, "trusted.mapping", last=99))
+    acl = struct.pack("<IHHIHHIHHI", 2, 1, 6, 2**32 - 1, 4, 4, 2**32 - 1, 32, 4, 2**32 - 1)
+    write("names", "acl", b"\0" + named(4, "f") + attribute(0, "system.posix_acl_access", acl))
+
+
+# --- words: the type, then lines behind a byte of how ---
+
+EVENT, SEMAPHORE, MUTEX, TIMER, JOB = range(5)
+OTHER, WAITS, POLLS, TAKES, WORKER, SEVERAL = 1, 2, 4, 8, 16, 32
+
+
+def words_of(kind, *lines):
+    return bytes([kind]) + b"".join(bytes([how]) + line.encode() + b"\n" for how, line in lines)
+
+
+def all_words():
+    write("words", "event", words_of(EVENT, (WAITS, "set"), (POLLS, "pulse"), (WORKER, "reset"), (TAKES, "set")))
+    write("words", "semaphore", words_of(SEMAPHORE, (0, "release"), (WAITS, "release 2"), (WAITS | OTHER, "release 99999999999")))
+    write("words", "mutex", words_of(MUTEX, (TAKES, "release"), (TAKES | OTHER, ""), (WAITS | WORKER, "release 1")))
+    write("words", "timer", words_of(TIMER, (WAITS, "set 0"), (0, "set 1.5s 250ms"), (WORKER, "set @1700000000.5 1"),
+                                     (POLLS, "set 10us 0.001us"), (0, "cancel")))
+    write("words", "timer_far", words_of(TIMER, (0, "set 3153600000 3153600000"), (0, "set @9223372035.999999999999 0.0")))
+    write("words", "job", words_of(JOB, (0, "add 1"), (WAITS, "kill TERM"), (WORKER, "kill"), (0, "add -1"), (0, "kill 65")))
+    write("words", "lines", words_of(EVENT, (SEVERAL, "set\n\n reset\t\r\nset")))
+    write("words", "long", words_of(EVENT, (0, "set" + " " * 252), (0, "s" * 300), (0, "a b c d e"), (0, "set\0")))
+
+
 wire()
 handshake()
 requests()
 state()
+names()
+all_words()
