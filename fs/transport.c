@@ -111,7 +111,7 @@ static int check_shape(const struct transport *t, const void *bytes, size_t leng
  * INIT. Newer kernels try some that we do not know, and believe the answer. */
 static bool is_acceptable(struct transport *t, size_t length)
 {
-	const struct fuse_in_header *header = header_of(t);
+	struct fuse_in_header *header = header_of(t);
 	int rc = check_shape(t, header, length);
 
 	if (rc == 0 && header->opcode == FUSE_INIT && t->area->init_length)
@@ -122,6 +122,7 @@ static bool is_acceptable(struct transport *t, size_t length)
 		log_error("a request that is not whole is refused");
 	if (request_has_answer(header, length))
 		transport_answer(t, header->unique, rc, NULL, 0);
+	header->len = 0;
 	return false;
 }
 
@@ -219,10 +220,8 @@ static bool serve_one(struct transport *t)
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
 	CRASH_POINT("request: read");
-	if (!is_acceptable(t, (size_t)length)) {
-		header_of(t)->len = 0;
+	if (!is_acceptable(t, (size_t)length))
 		return true;
-	}
 	if (postpone(t, (size_t)length))
 		return true;
 	if (header_of(t)->opcode == FUSE_INIT)
