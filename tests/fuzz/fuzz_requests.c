@@ -1,5 +1,6 @@
 /* Requests as read from /dev/fuse, one after the other: a byte each for the opcode, for what is
- * wrong with the header and for the node, two for the body's length, then the body. Served by the
+ * wrong with the header and for the node, two for the body's length, then the body; or the end of
+ * the worker, and what the next one finds. Served by the
  * transport, libfuse and the ops, over a real core; the answers are thrown away. */
 #define FUSE_USE_VERSION 314
 #include "core/util.h"
@@ -28,6 +29,7 @@ enum {
 	WRONG_OPCODE = 8,  /* a large one */
 	WAITABLES = 0x30,  /* the node of the object of type 0; the others follow */
 	NODES = 8,         /* the newest that answers have told of */
+	TAKE_OVER = 0xFF,  /* instead of an opcode */
 	MOST_REQUESTS = 64 /* of one input */
 };
 
@@ -206,7 +208,8 @@ static void set_up_once(void)
 	MUST(loop_add(worker.loop, &box.done, EPOLLIN) == 0);
 }
 
-static void start(void)
+/* False: there is nothing that a worker could go on with. */
+static bool start(void)
 {
 	static const struct transport_hooks hooks = {.decide = decide,
 						     .passthrough = passthrough,
@@ -219,19 +222,16 @@ static void start(void)
 						     .context = &worker};
 	int ends[2];
 
-	set_up_once();
 	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
 	worker.fuse_fd = ends[0];
 	box.kernel = ends[1];
-	box.area->init_length = 0;
-	box.nodes_count = 0;
 	world.config.listener.waited = ops_waited;
 	world.config.listener.poll_changed = ops_poll_changed;
 	world.config.listener.context = &worker;
 	MUST(world_start() == 0);
 	worker.core = world.core;
-	MUST(transport_create(worker.fuse_fd, box.area, 0, worker.loop, &ops_table,
-			      sizeof ops_table, &worker, &hooks, &worker.transport) == 0);
+	return transport_create(worker.fuse_fd, box.area, 0, worker.loop, &ops_table,
+				sizeof ops_table, &worker, &hooks, &worker.transport) == 0;
 }
 
 static void finish(void)
@@ -241,23 +241,56 @@ static void finish(void)
 	world_stop();
 	loop_prefer(worker.loop, NULL);
 	loop_remove(worker.loop, &source);
-	transport_destroy(worker.transport); /* and its end of the socket */
+	if (worker.transport)
+		transport_destroy(worker.transport); /* and its end of the socket */
+	else
+		close(worker.fuse_fd);
+	worker.transport = NULL;
 	close(box.kernel);
+}
+
+/* Another worker goes on, and finds in the area what the input says. */
+static bool take_over(struct input *in)
+{
+	uint8_t what = input_u8(in), *bytes;
+	size_t length;
+
+	drop_interrupts();
+	finish();
+	bytes = input_bytes(in, input_u8(in), 0, &length);
+	memcpy(what & 1 ? box.area->init : box.area->request, bytes, length);
+	free(bytes);
+	if (what & 2)
+		box.area->init_length = (uint32_t)input_u64(in);
+	if (!start())
+		return false;
+	MUST(transport_resume(worker.transport, true) == 0);
+	take_answers();
+	return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
+	bool alive = true;
 
 	world_empty(false, false);
-	start();
+	set_up_once();
+	box.area->init_length = 0;
+	box.nodes_count = 0;
+	MUST(start());
 	send_init();
 	for (int i = OBJECT_MAPPING; i < OBJECT_TYPES; i++)
 		box.waitables[i] =
 		    world_object((enum object_type)i, (char[]){(char)('A' + i), 0}, &(uint64_t){0});
-	for (int i = 0; i < MOST_REQUESTS && in.left; i++)
-		send_one(&in);
-	drop_interrupts();
+	for (int i = 0; i < MOST_REQUESTS && in.left && alive; i++) {
+		if (*in.at == TAKE_OVER)
+			alive = take_over((in.at++, in.left--, &in));
+		else
+			send_one(&in);
+	}
+	if (alive)
+		drop_interrupts();
 	finish();
 	return 0;
 }

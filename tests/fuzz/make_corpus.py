@@ -163,6 +163,15 @@ def requests():
     write("requests", "signal_wait", ioctl(event, handles[event], 0xC0484D03, struct.pack(
         "<IIQQQI", 0, 0, handles[mutex], 0, 0, 4) + b"set\n" + bytes(32), 72))
     write("requests", "interrupted", wait(event, handles[event]) + request(INTERRUPT, 0, struct.pack("<Q", 30)))
+    take_over = lambda what, data, more=b"": bytes([255, what, len(data)]) + data + more
+    forget = header(FORGET, 48, 1 << 32 | 2) + struct.pack("<Q", 1)
+    write("requests", "taken_over", create("a") + take_over(0, forget) + request(LOOKUP, ROOT, text("a")))
+    write("requests", "taken_over_waits", wait(event, handles[event]) + take_over(0, b"") +
+          wait(event, handles[event]) + words(event, handles[event], b"set"))
+    write("requests", "in_hand_long", take_over(0, header(BATCH_FORGET, 2**32 - 1) + struct.pack("<II", 2**31, 0)))
+    write("requests", "in_hand_forgets", take_over(0, header(BATCH_FORGET, 48) + struct.pack("<II", 2**31, 0)))
+    write("requests", "init_long", take_over(2, b"", struct.pack("<Q", 2**32 - 1)) + request(STATFS, ROOT))
+    write("requests", "init_other", take_over(1, header(LOOKUP, 104)) + request(STATFS, ROOT))
     # Not whole, each in its way.
     write("requests", "bad_name", request(LOOKUP, ROOT, b"no end") + request(LOOKUP, ROOT, b"") +
           request(LOOKUP, ROOT, text("..")) + request(UNLINK, ROOT, text("/etc/passwd")))
