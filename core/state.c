@@ -1,6 +1,7 @@
 #include "core/state.h"
 
 #include "core/crash.h"
+#include "core/state_check.h"
 #include "core/util.h"
 
 #include <stdatomic.h>
@@ -127,9 +128,14 @@ int state_open(struct state *state, int memfd, uint64_t offset)
 	if (!state->fresh) {
 		if (state->header->version != STATE_VERSION)
 			return -EPROTO;
+		state_check_log(state);
 		apply_log(state->header);
+		state_check(state, memfd, offset);
 		return 0;
 	}
+	/* Who began, and did not come to an end, may have written something. */
+	*state->header = (struct state_header){0};
+	state->slots[0] = state->slots[1] = (struct slot){0};
 	state->header->version = STATE_VERSION;
 	state->header->high = 2; /* slot 0 is no node; slot 1 is the root */
 	state->header->next_binding = 1;

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/proc.h"
+#include "core/state_check.h"
 #include "core/sys.h"
 #include "core/util.h"
 
@@ -141,6 +142,8 @@ static const char *place_path(const struct tree *tree, const struct slot *slot, 
 	*at = '\0';
 	while (state_index(tree->state, slot) != 1) {
 		const struct slot_place *place = &state_places(tree->state, slot)[slot->place];
+		if (!state_place_is_sound(place))
+			return NULL;
 		length = strlen(place->name);
 		if ((size_t)(at - buffer) < length + sizeof "orphans/")
 			return NULL;

@@ -65,7 +65,10 @@ bool wait_replayed(struct core *core, struct core_waited *out, int *error)
 	uint64_t node;
 
 	if (core_replayed(core, error, &node)) {
-		out->result = (enum wait_result) * error;
+		/* Of a request that was no wait it may be anything. */
+		out->result = WAIT_SIGNALED;
+		if (*error > 0 && *error <= WAIT_WAS_ABANDONED)
+			out->result = (enum wait_result) * error;
 		out->index = (uint32_t)node;
 		*error = *error < 0 ? *error : 0;
 		return true;
@@ -157,7 +160,7 @@ int core_wait(struct core *core, uint64_t node, uint64_t handle, bool block,
 
 	if (wait_replayed(core, out, &rc))
 		return rc;
-	if (!slot || !wait_handle(core, handle))
+	if (!slot || !wait_handle_is_of(core, handle, slot))
 		return -ESTALE;
 	return wait_for(core, &slot, &handle, &one, out);
 }
@@ -216,7 +219,7 @@ int core_poll(struct core *core, uint64_t node, uint64_t handle, uint64_t poll, 
 	struct slot *slot = wait_slot(core, node);
 	int rc;
 
-	if (!slot || !wait_handle(core, handle))
+	if (!slot || !wait_handle_is_of(core, handle, slot))
 		return -ESTALE;
 	if (notify) {
 		rc = poll_add(core, slot, handle, poll);
@@ -233,8 +236,6 @@ void wait_release(struct core *core, struct slot *slot, uint64_t number)
 {
 	struct wait_handle *handle = wait_handle(core, number);
 
-	if (!handle)
-		return;
 	queue_handle_closed(core, slot, number);
 	poll_drop(core, slot, number);
 	if (wait_type_of(slot)->closed && wait_type_of(slot)->closed(core, slot, number))

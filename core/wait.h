@@ -61,6 +61,8 @@ int wait_configure(struct core *core, struct slot *slot, const struct core_setup
 		   const char **why);
 /* A handle is opened: stages a table entry. Its number in *handle. */
 int wait_stage_open(struct core *core, struct slot *slot, int flags, uint64_t *handle);
+/* Is it an open handle, and this object's? */
+bool wait_handle_is_of(struct core *core, uint64_t handle, const struct slot *slot);
 void wait_release(struct core *core, struct slot *slot, uint64_t handle);  /* stages */
 void wait_released(struct core *core, struct slot *slot, uint64_t handle); /* was committed */
 void wait_known(struct core *core, struct slot *slot);  /* slot was just made or taken over */

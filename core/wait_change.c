@@ -62,7 +62,7 @@ int core_signal(struct core *core, uint64_t node, uint64_t handle, const char *t
 
 	if (core_replayed(core, &rc, NULL))
 		return rc;
-	if (!slot || !wait_handle(core, handle))
+	if (!slot || !wait_handle_is_of(core, handle, slot))
 		return -ESTALE;
 	if (size > MAX_WRITE)
 		size = MAX_WRITE;
@@ -136,7 +136,7 @@ int core_signal_wait(struct core *core, const struct core_signal_wait *request,
 
 	if (wait_replayed(core, out, &rc))
 		return rc;
-	if (!handle || !slot || !waits_through)
+	if (!handle || !slot || !wait_handle_is_of(core, request->handle, slot))
 		return -EBADF;
 	if (handle->access == O_RDONLY || waits_through->access == O_WRONLY)
 		return -EACCES;

@@ -21,6 +21,13 @@ struct wait_handle *wait_handle(struct core *core, uint64_t number)
 	return handle;
 }
 
+bool wait_handle_is_of(struct core *core, uint64_t number, const struct slot *slot)
+{
+	const struct wait_handle *handle = wait_handle(core, number);
+
+	return handle && handle->node == state_node(&core->state, slot);
+}
+
 static int push_free(struct core *core, uint32_t index)
 {
 	struct waits *waits = core->waits;

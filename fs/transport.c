@@ -7,6 +7,7 @@
 #include "core/util.h"
 #include "fs/handshake.h"
 #include "fs/kernel.h"
+#include "fs/request_shape.h"
 #include "fs/spin.h"
 
 #include <fuse3/fuse_lowlevel.h>
@@ -100,6 +101,30 @@ static ssize_t transport_read(int fd, void *buffer, size_t size, void *userdata)
 static const struct fuse_custom_io custom_io = {.writev = transport_writev, .read = transport_read};
 
 /* --- in --- */
+
+static int check_shape(const struct transport *t, const void *bytes, size_t length)
+{
+	return request_shape(bytes, length, transport_extends_setxattr(t));
+}
+
+/* Nobody but the kernel sends requests; still, what is not one goes no further, nor does a second
+ * INIT. Newer kernels try some that we do not know, and believe the answer. */
+static bool is_acceptable(struct transport *t, size_t length)
+{
+	struct fuse_in_header *header = header_of(t);
+	int rc = check_shape(t, header, length);
+
+	if (rc == 0 && header->opcode == FUSE_INIT && t->area->init_length)
+		rc = -EIO;
+	if (rc == 0)
+		return true;
+	if (rc != -ENOSYS)
+		log_error("a request that is not whole is refused");
+	if (request_has_answer(header, length))
+		transport_answer(t, header->unique, rc, NULL, 0);
+	header->len = 0;
+	return false;
+}
 
 static void process(struct transport *t, void *bytes, size_t length, bool resent)
 {
@@ -195,6 +220,8 @@ static bool serve_one(struct transport *t)
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
 	CRASH_POINT("request: read");
+	if (!is_acceptable(t, (size_t)length))
+		return true;
 	if (postpone(t, (size_t)length))
 		return true;
 	if (header_of(t)->opcode == FUSE_INIT)
@@ -223,6 +250,18 @@ static void transport_ready(struct loop_source *source, uint32_t events)
 	}
 }
 
+/* The recorded INIT, as a former worker left it: its length in the header may not be there. */
+static bool init_is_sound(struct transport_area *area)
+{
+	struct fuse_in_header *header = (void *)area->init;
+
+	if (area->init_length > sizeof area->init)
+		return false;
+	header->len = area->init_length;
+	return request_shape(area->init, area->init_length, false) == 0 &&
+	       header->opcode == FUSE_INIT;
+}
+
 /* The kernel copies a request straight into our pages. Killed while one of them had first to be
  * faulted in, we would leave the caller with EIO: the copy must never have to wait. */
 static void prepare_buffer(struct transport_area *area)
@@ -245,6 +284,10 @@ int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, st
 
 	if (!t)
 		return -ENOMEM;
+	if (area->init_length && !init_is_sound(area)) {
+		free(t);
+		return -EPROTO;
+	}
 	*t = (struct transport){.source = {.fd = fd, .ready = transport_ready},
 				.loop = loop,
 				.area = area,
@@ -325,7 +368,9 @@ static void take_over_request(struct transport *t, bool resend_works)
 
 	if (!header->len)
 		return;
-	if (forget || (!resend_works && header->opcode != FUSE_INIT))
+	if (header->len > sizeof t->area->request || check_shape(t, header, header->len) == -EIO)
+		log_error("what the former worker had in hand is no request, and is dropped");
+	else if (forget || (!resend_works && header->opcode != FUSE_INIT))
 		process(t, t->area->request, header->len, true);
 	header->len = 0;
 }

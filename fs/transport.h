@@ -45,6 +45,7 @@ struct transport_hooks {
 
 struct transport;
 
+/* -EPROTO: what a former worker left of INIT is none. */
 int transport_create(int fd, struct transport_area *area, uint32_t poll_usec, struct loop *loop,
 		     const struct fuse_lowlevel_ops *ops, size_t ops_size, void *userdata,
 		     const struct transport_hooks *hooks, struct transport **out);

@@ -12,6 +12,7 @@
 #include "fs/ops_raw.h"
 #include "fs/ops_wait.h"
 #include "fs/passthrough.h"
+#include "fs/worker_handover.h"
 #include "fs/worker_mounts.h"
 
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 
@@ -41,17 +41,6 @@ static _Noreturn void fatal(struct handover *h, const char *what, int rc)
 	snprintf(h->live.fatal_reason, sizeof h->live.fatal_reason, "%s: %s", what, strerror(-rc));
 	log_error("%s", h->live.fatal_reason);
 	leave(h, WORKER_EXIT_FATAL);
-}
-
-static struct handover *map_handover(void)
-{
-	struct handover *h;
-
-	h = mmap(NULL, HANDOVER_STATE_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, HANDOVER_FD_STATE,
-		 0);
-	if (h == MAP_FAILED || h->magic != HANDOVER_MAGIC || h->version != HANDOVER_VERSION)
-		return NULL;
-	return h;
 }
 
 /* --- mode --- */
@@ -112,17 +101,6 @@ static void core_ready(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	core_dispatch(worker->core);
-}
-
-static size_t inherited(const struct handover *h, struct core_bound_fd *out)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < HANDOVER_MAX_BOUND; i++)
-		if (h->bound[i].id)
-			out[count++] =
-			    (struct core_bound_fd){.id = h->bound[i].id, .fd = h->bound[i].fd};
-	return count;
 }
 
 static int cgroup_descriptor(const struct handover *h)
@@ -189,7 +167,7 @@ static bool start_core(struct worker *worker)
 
 	if (!bound)
 		fatal(h, "cannot start", -ENOMEM);
-	config.bound_count = inherited(h, bound);
+	config.bound_count = handover_bound(h, bound);
 	if (worker->passthrough)
 		config.data = (struct core_data_path){.attach = passthrough_attach,
 						      .detach = passthrough_detach,
@@ -422,7 +400,7 @@ int main(int argc, char **argv)
 	crash_open();
 	if (argc > 1 && strcmp(argv[1], "--layout") == 0)
 		return layout();
-	worker.handover = map_handover();
+	worker.handover = handover_map();
 	if (!worker.handover) {
 		fprintf(stderr, "mappingfs-worker: started by mappingfs only, not by hand\n");
 		return 1;
