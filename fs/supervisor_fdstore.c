@@ -34,11 +34,13 @@ static int *field(struct supervisor *s, const struct kept *k)
 	return (int *)(void *)((char *)s + k->offset);
 }
 
+/* FDPOLL=0 (systemd 246): else it lets go of what polls as hung up, as a socket does that does not
+ * listen yet. */
 static void put(const char *name, int fd)
 {
 	char text[64];
 
-	snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", name);
+	snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 	if (fd >= 0 && sd_pid_notify_with_fds(0, 0, text, &fd, 1) < 0)
 		log_warn("systemd does not keep \"%s\"", name);
 }
