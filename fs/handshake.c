@@ -30,6 +30,13 @@ bool handshake_extends_setxattr(const void *request, size_t length)
 	return init_of(request, length).flags & FUSE_SETXATTR_EXT;
 }
 
+bool handshake_sends_again(const void *request, size_t length)
+{
+	struct fuse_init_in init = init_of(request, length);
+
+	return (init.flags & KERNEL_INIT_EXT) && (init.flags2 & KERNEL_HAS_RESEND);
+}
+
 void handshake_complete(const void *request, size_t length, void *answer, size_t answer_length,
 			bool passthrough)
 {

@@ -12,6 +12,9 @@ bool handshake_offers_passthrough(const void *request, size_t length);
 /* Does it send fuse_setxattr_in in its longer form, once the answer has been completed? */
 bool handshake_extends_setxattr(const void *request, size_t length);
 
+/* Does it send requests again that a worker left unanswered? */
+bool handshake_sends_again(const void *request, size_t length);
+
 /* Completes libfuse's INIT answer (the bytes after the header). */
 void handshake_complete(const void *request, size_t length, void *answer, size_t answer_length,
 			bool passthrough);

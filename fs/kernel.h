@@ -12,6 +12,7 @@
 #define KERNEL_INIT_EXT           (1U << 30) /* flags: flags2 is valid */
 #define KERNEL_HANDLE_KILLPRIV_V2 (1U << 28) /* flags */
 #define KERNEL_PASSTHROUGH        (1U << 5)  /* flags2: bit 37 */
+#define KERNEL_HAS_RESEND         (1U << 7)  /* flags2: bit 39 */
 #define KERNEL_OPEN_PASSTHROUGH   (1U << 7)  /* FOPEN_PASSTHROUGH */
 #define KERNEL_NOTIFY_RESEND      7
 #define KERNEL_NOTIFY_PRUNE       9 /* Linux 6.18, protocol 7.45 */

@@ -9,7 +9,7 @@
 
 struct loop {
 	int epoll_fd;
-	bool stopped;
+	bool stopped, again;
 	int code;
 	struct epoll_event batch[BATCH];
 	int ready;
@@ -70,6 +70,11 @@ void loop_prefer(struct loop *loop, struct loop_source *source)
 	loop->preferred = source;
 }
 
+void loop_again(struct loop *loop)
+{
+	loop->again = true;
+}
+
 static void look_at_preferred(struct loop *loop)
 {
 	if (loop->preferred && !loop->stopped)
@@ -80,9 +85,13 @@ int loop_run(struct loop *loop)
 {
 	loop->stopped = false;
 	while (!loop->stopped) {
-		loop->ready = epoll_wait(loop->epoll_fd, loop->batch, BATCH, -1);
+		loop->ready = epoll_wait(loop->epoll_fd, loop->batch, BATCH, loop->again ? 0 : -1);
 		if (loop->ready < 0 && errno != EINTR)
 			return -errno;
+		if (loop->again) {
+			loop->again = false;
+			look_at_preferred(loop);
+		}
 		for (int i = 0; i < loop->ready && !loop->stopped; i++) {
 			struct loop_source *source = loop->batch[i].data.ptr;
 			if (!source)

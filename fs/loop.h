@@ -20,6 +20,8 @@ int loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
 /* Is looked at after each other source as well: nobody can keep it waiting by being many. */
 void loop_prefer(struct loop *loop, struct loop_source *source); /* NULL: none */
+/* The preferred source has more to do: it is called again before the loop sleeps. */
+void loop_again(struct loop *loop);
 /* Runs until loop_stop(). Returns the code given to it. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop, int code);

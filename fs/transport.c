@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/util.h"
+#include "fs/backlog.h"
 #include "fs/handshake.h"
 #include "fs/kernel.h"
 #include "fs/request_shape.h"
@@ -28,10 +29,11 @@ struct transport {
 	struct spin spin;
 	uint64_t init_unique;
 	bool in_init;
-	bool swallow;    /* INIT was answered by a former worker */
-	bool resuming;   /* the kernel is sending again what a former worker left */
-	void *postponed; /* a request of these, until then; or NULL */
-	size_t postponed_length;
+	bool swallow;             /* INIT was answered by a former worker */
+	bool resuming;            /* the kernel is sending again what a former worker left */
+	bool takes_turns;         /* what we read and did not begin comes again, too */
+	struct backlog postponed; /* requests of those, until all of them have come */
+	struct backlog backlog;
 };
 
 static struct fuse_in_header *header_of(struct transport *t)
@@ -158,37 +160,62 @@ static void first_init(struct transport *t, size_t length)
 	memcpy(t->area->init, t->area->request, length);
 	t->area->init_length = (uint32_t)length;
 	*(volatile uint32_t *)&header_of(t)->len = 0;
+	t->takes_turns = handshake_sends_again(t->area->init, length);
 	if (t->hooks.decide(t->hooks.context, handshake_offers_passthrough(t->area->init, length)))
 		process_init(t);
 }
 
 static void resumed(struct transport *t)
 {
-	void *request = t->postponed;
+	struct backlog_request *request;
 
 	t->resuming = false;
-	t->postponed = NULL;
 	t->hooks.resumed(t->hooks.context);
-	if (request)
-		process(t, request, t->postponed_length, true);
-	free(request);
+	while ((request = backlog_take(&t->postponed))) {
+		process(t, request->bytes, request->length, true);
+		free(request);
+	}
 }
 
-/* A worker dies with one request in its hands, so there is at most one to put by. */
-static bool postpone(struct transport *t, size_t length)
+static bool put_by(struct transport *t, struct backlog *backlog, size_t length)
 {
-	const void *request = t->area->request;
-
-	if (!t->resuming || t->postponed || !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) ||
-	    !t->hooks.postpone(t->hooks.context, request, length))
+	if (!backlog_put(backlog, t->area->request, length))
 		return false;
-	t->postponed = malloc(length);
-	if (!t->postponed)
-		return false;
-	memcpy(t->postponed, request, length);
-	t->postponed_length = length;
 	*(volatile uint32_t *)&header_of(t)->len = 0;
 	return true;
+}
+
+static bool postpone(struct transport *t, size_t length)
+{
+	return t->resuming && (header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
+	       t->hooks.postpone(t->hooks.context, t->area->request, length) &&
+	       put_by(t, &t->postponed, length);
+}
+
+/* Its turn comes. */
+static bool line_up(struct transport *t, size_t length)
+{
+	return t->takes_turns && !t->resuming &&
+	       backlog_wants(&t->backlog, t->area->request, length) &&
+	       put_by(t, &t->backlog, length);
+}
+
+static bool serve_put_by(struct transport *t, struct backlog_request *request)
+{
+	if (!request)
+		return false;
+	process(t, request->bytes, request->length, false);
+	free(request);
+	return true;
+}
+
+/* It cannot be interrupted before it has begun. */
+static void before_interrupt(struct transport *t)
+{
+	const struct fuse_interrupt_in *in = (const void *)(header_of(t) + 1);
+
+	if (header_of(t)->opcode == FUSE_INTERRUPT && !backlog_is_empty(&t->backlog))
+		serve_put_by(t, backlog_take_unique(&t->backlog, in->unique));
 }
 
 /* What is sent again stands at the head of the queue; only these can come before it. */
@@ -198,11 +225,26 @@ static bool is_out_of_turn(const struct fuse_in_header *header)
 	       header->opcode == FUSE_INTERRUPT;
 }
 
-/* One request. False: none there, or the end. */
+/* What was just read. */
+static void serve(struct transport *t, size_t length)
+{
+	CRASH_POINT("request: read");
+	if (!is_acceptable(t, length) || postpone(t, length) || line_up(t, length))
+		return;
+	before_interrupt(t);
+	if (header_of(t)->opcode == FUSE_INIT)
+		first_init(t, length);
+	else
+		process(t, t->area->request, length, false);
+}
+
+/* One request, read or put by. False: none there, or the end. */
 static bool serve_one(struct transport *t)
 {
 	ssize_t length;
 
+	if (!backlog_reads_on(&t->backlog))
+		return serve_put_by(t, backlog_take(&t->backlog));
 	header_of(t)->len = 0;
 	length = read(t->source.fd, t->area->request, TRANSPORT_BUFFER_SIZE);
 	if (length < 0 && (errno == EINTR || errno == ENOENT))
@@ -210,6 +252,10 @@ static bool serve_one(struct transport *t)
 	if (length < 0 && errno == EAGAIN && t->resuming) {
 		resumed(t);
 		return true;
+	}
+	if (length < 0 && errno == EAGAIN) {
+		backlog_pause(&t->backlog);
+		return serve_put_by(t, backlog_take(&t->backlog));
 	}
 	if (length <= 0) {
 		if (length == 0 || errno == ENODEV || errno == EBADF)
@@ -219,15 +265,7 @@ static bool serve_one(struct transport *t)
 	if (t->resuming && !(header_of(t)->unique & KERNEL_UNIQUE_RESEND) &&
 	    !is_out_of_turn(header_of(t)))
 		resumed(t);
-	CRASH_POINT("request: read");
-	if (!is_acceptable(t, (size_t)length))
-		return true;
-	if (postpone(t, (size_t)length))
-		return true;
-	if (header_of(t)->opcode == FUSE_INIT)
-		first_init(t, (size_t)length);
-	else
-		process(t, t->area->request, (size_t)length, false);
+	serve(t, (size_t)length);
 	return true;
 }
 
@@ -248,6 +286,8 @@ static void transport_ready(struct loop_source *source, uint32_t events)
 			break;
 		}
 	}
+	if (!backlog_is_empty(&t->backlog))
+		loop_again(t->loop);
 }
 
 /* The recorded INIT, as a former worker left it: its length in the header may not be there. */
@@ -315,6 +355,8 @@ void transport_destroy(struct transport *t)
 		return;
 	if (t->session)
 		fuse_session_destroy(t->session);
+	backlog_finish(&t->postponed);
+	backlog_finish(&t->backlog);
 	free(t);
 }
 
@@ -393,7 +435,7 @@ int transport_resume(struct transport *t, bool init_was_answered)
 		log_warn("the kernel cannot send requests again (%s): taking over the one in hand",
 			 strerror(-rc));
 	take_over_request(t, works);
-	t->resuming = works;
+	t->resuming = t->takes_turns = works;
 	if (!works)
 		resumed(t);
 	return 0;

@@ -194,9 +194,10 @@ long flood_run(struct sys *sys, struct honest *honest, const char *what,
 {
 	struct flood *f =
 	    mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pids[16];
+	pid_t pids[FLOOD_MOST];
 	long done;
 
+	assert_true(processes <= FLOOD_MOST);
 	assert_ptr_not_equal(f, MAP_FAILED);
 	f->sys = sys;
 	f->act = act;

@@ -37,6 +37,7 @@ struct flood {
  * queue, and the worker shares its processor: what is asserted of that is service, not speed. */
 #define HAMMERED 15.0
 
+enum { FLOOD_MOST = 64 };
 /* So many of them (they start in the mount, in a directory of theirs, "gWHO"), the honest client
  * compared with and without them. Returns how often they had what they wanted. */
 long flood_run(struct sys *sys, struct honest *honest, const char *what,

@@ -138,10 +138,24 @@ static void constants(void **state)
 	assert_int_equal(offsetof(struct kernel_init_out, max_stack_depth), 36);
 }
 
+static void sending_again_is_recognised(void **state)
+{
+	struct request r = modern();
+
+	(void)state;
+	assert_false(handshake_sends_again(&r, sizeof r));
+	r.init.flags2 |= KERNEL_HAS_RESEND;
+	assert_true(handshake_sends_again(&r, sizeof r));
+	assert_false(handshake_sends_again(&r, offsetof(struct request, init.flags2)));
+	r.init.flags &= ~KERNEL_INIT_EXT;
+	assert_false(handshake_sends_again(&r, sizeof r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(offer_is_recognised, setup),
+	    cmocka_unit_test_setup(sending_again_is_recognised, setup),
 	    cmocka_unit_test_setup(short_request, setup),
 	    cmocka_unit_test_setup(answer_gets_passthrough, setup),
 	    cmocka_unit_test_setup(answer_without_passthrough, setup),
