@@ -42,8 +42,8 @@ static void many_wait_for_themselves(void **state)
 	sys_time_limit(sys, 120);
 	sys_mount(sys, NULL);
 	honest = honest_start(sys);
-	assert_true(flood_run(sys, honest, "64 who open", open_and_close, MANY, 2) > 1000);
-	assert_true(flood_run(sys, honest, "64 who look for names", look, MANY, 2) > 1000);
+	assert_true(flood_run(sys, honest, "64 who open", open_and_close, MANY, 2) > MANY);
+	assert_true(flood_run(sys, honest, "64 who look for names", look, MANY, 2) > MANY);
 	honest_end(honest);
 }
 
