@@ -139,6 +139,19 @@ static void recover_attach(struct core *core)
 	h->attaching = 0;
 }
 
+/* Closing an id twice is harmless; one that its slot still has was not to be closed yet. */
+static void recover_detach(struct core *core)
+{
+	const struct core_data_path *data = &core->config.data;
+	struct state_header *h = core->state.header;
+
+	if (!h->detaching || !data->detach)
+		return;
+	if (!backs_a_slot(core, h->detaching))
+		data->detach(data->context, h->detaching);
+	*(volatile uint32_t *)&h->detaching = 0;
+}
+
 /* The tree of a persistent store may hold objects already. */
 static int first_start(struct core *core)
 {
@@ -164,6 +177,7 @@ static int later_start(struct core *core)
 	state_save_in_hand(&core->state);
 	users_resume(core);
 	recover_attach(core);
+	recover_detach(core);
 	binding_recover(core);
 	wait_gather(core);
 	int rc = members_resume(core);

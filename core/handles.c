@@ -88,17 +88,20 @@ static int stage_backing(struct core *core, struct slot *slot, int fd)
 	return id;
 }
 
+/* An id that is closed but stands in its slot would be given to the next open, which fails; one
+ * that is forgotten is closed by nobody. So it is written down in between: see recover_detach. */
 void backing_release(struct core *core, struct slot *slot)
 {
+	struct state_header *h = core->state.header;
 	uint32_t id = slot->backing_id;
 
 	if (!id)
 		return;
-	/* Closing an id twice is harmless, forgetting one is not: close first, then write it down.
-	 */
-	core->config.data.detach(core->config.data.context, id);
+	*(volatile uint32_t *)&h->detaching = id;
 	STAGE(&core->state, slot->backing_id, 0);
 	state_commit(&core->state);
+	core->config.data.detach(core->config.data.context, id);
+	*(volatile uint32_t *)&h->detaching = 0;
 }
 
 /* The handle of an unborn object is no use of it. */

@@ -212,6 +212,7 @@ struct state_header {
 	uint32_t attaching;       /* an attach is under way: its id may be lost with us */
 	uint32_t attaches_lost;   /* so many times in a row */
 	uint32_t log_count;       /* entries of `log` to be redone */
+	uint32_t detaching;       /* an id that no slot has any more, and may not be closed yet */
 	uint64_t flushes, flush_failures;
 	struct {
 		uint64_t offset; /* of the field, from the header */
@@ -250,7 +251,8 @@ struct state {
 	struct job_member *members;
 	size_t mapped;
 	uint32_t staged;
-	bool fresh; /* this process initialised it: no worker before us */
+	bool fresh;   /* this process initialised it: no worker before us */
+	bool damaged; /* there was something in it that cannot be right: state_check.h */
 };
 
 /* Version, sizes and offsets of all this, as one number. */

@@ -18,17 +18,25 @@ struct damage {
 
 /* --- the log --- */
 
+static bool overlaps(uint64_t offset, uint64_t width, uint64_t begin, uint64_t end)
+{
+	return offset < end && offset + width > begin;
+}
+
+/* The log itself must stay what was looked at. */
 static bool entry_is_sound(const struct state *state, uint32_t i)
 {
-	const uint64_t offset = state->header->log[i].offset, width = state->header->log[i].width;
+	const struct state_header *h = state->header;
+	const uint64_t offset = h->log[i].offset, width = h->log[i].width;
+	const uint64_t count = offsetof(struct state_header, log_count);
+	const uint64_t log = offsetof(struct state_header, log);
 
 	if (width != 1 && width != 2 && width != 4 && width != 8)
 		return false;
 	if (offset % width || offset >= state->mapped || width > state->mapped - offset)
 		return false;
-	/* The log must stay what was looked at. */
-	return offset >= offsetof(struct state_header, records) ||
-	       offset + width <= offsetof(struct state_header, log_count);
+	return !overlaps(offset, width, count, count + sizeof h->log_count) &&
+	       !overlaps(offset, width, log, log + sizeof h->log);
 }
 
 void state_check_log(struct state *state)
@@ -41,6 +49,7 @@ void state_check_log(struct state *state)
 	if (sound)
 		return;
 	log_error("the state area is damaged: what the last worker was about to change is lost");
+	state->damaged = true;
 	h->log_count = 0;
 }
 
@@ -324,10 +333,11 @@ static void check_members(struct state *state, struct damage *damage)
 
 /* --- all of it --- */
 
-static void report(const struct damage *d)
+static void report(struct state *state, const struct damage *d)
 {
 	if (!d->header && !d->slots && !d->handles && !d->accounts && !d->members && !d->mended)
 		return;
+	state->damaged = true;
 	log_error("the state area is damaged; dropped: %u objects, %u handles, %u limits, %u "
 		  "members of jobs; put in order: %u objects, %u numbers",
 		  d->slots, d->handles, d->accounts, d->members, d->mended, d->header);
@@ -346,7 +356,7 @@ void state_check(struct state *state, int memfd, uint64_t offset)
 	check_handles(state, &damage);
 	check_waits(state, &damage);
 	check_members(state, &damage);
-	report(&damage);
+	report(state, &damage);
 }
 
 bool state_place_is_sound(const struct slot_place *place)

@@ -271,6 +271,8 @@ static const char *last_worker(const struct crash_case *c, struct fixture *f)
 
 	if (pid == 0) {
 		new_worker(f);
+		if (f->core->state.damaged)
+			crash_complain(f, "what a kill leaves is taken for damage");
 		if (!c->unsent) {
 			core_request(f->core, CRASH_UNIQUE, true);
 			c->act(f);

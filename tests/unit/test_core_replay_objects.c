@@ -149,6 +149,41 @@ static void check_grow(struct fixture *f)
 	forgotten(f, NODE, 1);
 }
 
+/* Nobody has it open, and its id is still there. */
+static void prepare_used(struct fixture *f)
+{
+	struct core_opened opened;
+
+	NODE = made(f, S_IFREG, "file");
+	sized(f, NODE, 4 * PAGE);
+	begin_request(f);
+	CHECK(core_open(f->core, NODE, O_RDWR, &opened) == 0);
+	begin_request(f);
+	core_release(f->core, NODE, 0);
+}
+
+/* Looks for views, and lets go of the id for that. */
+static void act_shrink(struct fixture *f)
+{
+	struct stat wanted = {.st_size = (off_t)PAGE}, st;
+	double timeout;
+
+	CHECK(core_setattr(f->core, NODE, CORE_SET_SIZE, &wanted, &st, &timeout, NULL, NULL) == 0);
+}
+
+/* Whatever became of that: it can be opened. */
+static void check_opens(struct fixture *f)
+{
+	begin_request(f);
+	act_open(f);
+	CHECK(count_attached(f->world) == (f->config.data.attach != NULL));
+	begin_request(f);
+	core_release(f->core, NODE, 0);
+	unlinked(f, "file");
+	forgotten(f, NODE, 1);
+	CHECK(count_attached(f->world) == 0);
+}
+
 static void prepare_fresh(struct fixture *f)
 {
 	NODE = made(f, S_IFREG, "file");
@@ -276,6 +311,13 @@ static const struct crash_case cases[] = {
     BOTH_TREES("forget of one link", prepare_linked_and_unlinked, act_forget, check_other_link),
     BOTH_TREES("set temporary", prepare_open, act_lifetime, check_lifetime),
     BY_HANDLE("grow", prepare_file, act_grow, check_grow),
+    BOTH_TREES("shrink", prepare_used, act_shrink, check_opens),
+    {.name = "shrink, not sent again",
+     .passthrough = true,
+     .unsent = true,
+     .prepare = prepare_used,
+     .act = act_shrink,
+     .check = check_opens},
     BOTH_TREES("configure memory", prepare_fresh, act_configure_memory, check_configured_memory),
     BOTH_TREES("configure file", prepare_fresh, act_configure_file, check_configured_file),
     BOTH_TREES("release of a bound object", prepare_open_bound, act_release, check_flushed),

@@ -117,6 +117,37 @@ static void log_that_leads_elsewhere(void **state)
 	}
 }
 
+/* Everything of the header that is ever staged. */
+static void log_of_a_worker(void **state)
+{
+	static const struct {
+		uint64_t offset, width;
+	} fields[] = {
+#define FIELD(name) {offsetof(struct state_header, name), sizeof(((struct state_header *)0)->name)}
+	    FIELD(binding_in_hand), FIELD(attaching),      FIELD(flushes),
+	    FIELD(flush_failures),  FIELD(counting),       FIELD(uncounted),
+	    FIELD(granted),         FIELD(granted_result), FIELD(granted_index),
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		struct state s = open_state(f);
+		uint8_t value = 0;
+
+		s.header->log[0].offset = fields[i].offset;
+		s.header->log[0].width = fields[i].width;
+		s.header->log[0].value = 1;
+		s.header->log_count = 1;
+		state_close(&s);
+		s = open_state(f);
+		assert_false(s.damaged);
+		assert_int_equal(s.header->log_count, 0);
+		memcpy(&value, (const char *)s.header + fields[i].offset, 1);
+		assert_int_equal(value, 1);
+		state_close(&s);
+	}
+}
+
 static void tables_end(void **state)
 {
 	struct fixture *f = *state;
@@ -215,6 +246,7 @@ int main(void)
 					    fixture_teardown),
 	    cmocka_unit_test_setup_teardown(log_that_leads_elsewhere, fixture_setup,
 					    fixture_teardown),
+	    cmocka_unit_test_setup_teardown(log_of_a_worker, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(tables_end, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(account_above_itself, fixture_setup, fixture_teardown),
 	    cmocka_unit_test(place_that_is_none),
