@@ -88,6 +88,7 @@ struct control {
 	struct control_client *clients;
 	size_t client_count;
 	uint64_t complained_at;
+	uint64_t alone_since; /* no supervisor to hold what is bound; 0: not noticed */
 	struct control_scan *scan_first, *scan_last; /* waiting; one runs at a time */
 	bool scan_running;
 	uid_t scan_uid; /* whose it is, or was last */

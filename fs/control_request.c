@@ -91,6 +91,19 @@ static struct core_setup setup_of(const struct control_request *request)
 	return setup;
 }
 
+#define MOMENT_NS 1000000000ULL
+
+/* Where the supervisor was killed, this worker is about to be, too, or stays alone: in the first
+ * case another one is asked soon, if nobody says that it was in vain. */
+static bool is_about_to_end(struct control *control)
+{
+	const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!control->alone_since)
+		control->alone_since = now;
+	return now - control->alone_since < MOMENT_NS;
+}
+
 static int handle_configure(struct control_client *client, const struct control_request *request,
 			    struct control_answer *answer)
 {
@@ -105,6 +118,10 @@ static int handle_configure(struct control_client *client, const struct control_
 		error = control_check_external(control, setup.file_fd, &why);
 	if (!error)
 		error = -core_configure(control->config.core, node, &setup, &caller, &why);
+	if (error == EPIPE && is_about_to_end(control)) {
+		control_client_disconnect(client); /* it tries again */
+		return CONTROL_LATER;
+	}
 	if (error)
 		return control_fail(answer, error, "%s", why ? why : strerror(error));
 	return CONTROL_ANSWERED;

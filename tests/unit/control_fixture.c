@@ -50,7 +50,7 @@ int __wrap_core_configure(struct core *core, uint64_t node, const struct core_se
 	if (setup->file_fd >= 0)
 		fstat(setup->file_fd, &box.bound);
 	*why = box.why;
-	return box.result;
+	return box.configure_result ? box.configure_result : box.result;
 }
 
 int __wrap_core_inode_number(struct core *core, uint64_t node, ino_t *out)

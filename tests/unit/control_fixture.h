@@ -25,6 +25,7 @@ struct control_box {
 	struct stat st; /* of the object */
 	/* what core is to answer, and what it was asked */
 	int result;
+	int configure_result; /* its own, if it is not 0 */
 	const char *why;
 	uid_t owner;
 	uint64_t node;

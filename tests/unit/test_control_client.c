@@ -142,6 +142,28 @@ static void is_patient_with_peers_that_do_not_read(void **state)
 	close(other);
 }
 
+/* The supervisor is gone: for a moment the client is to ask the next worker, then it is told. */
+static void nobody_to_hold_a_file(void **state)
+{
+	int object = open_object(O_PATH), client = connect_client();
+	struct wire_reply reply;
+
+	(void)state;
+	box.configure_result = -EPIPE;
+	post(client, WIRE_CONFIGURE, WIRE_SET_SIZE, 4096, &object, 1);
+	run_until_readable(client);
+	assert_int_equal(recv(client, &reply, 1, 0), 0);
+	close(client);
+	run_a_while(600);
+	run_a_while(600);
+	client = connect_client();
+	post(client, WIRE_CONFIGURE, WIRE_SET_SIZE, 4096, &object, 1);
+	assert_int_equal(await(client, &reply), -1);
+	assert_int_equal(reply.error, EPIPE);
+	close(client);
+	close(object);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +172,7 @@ int main(void)
 	    CONTROL_TEST(limits_the_number_of_clients),
 	    CONTROL_TEST(waits_for_descriptors_without_spinning),
 	    CONTROL_TEST(is_patient_with_peers_that_do_not_read),
+	    CONTROL_TEST(nobody_to_hold_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
