@@ -29,6 +29,7 @@ struct transport {
 	struct spin spin;
 	uint64_t init_unique;
 	bool in_init;
+	bool long_setxattr;       /* the kernel sends fuse_setxattr_in in its longer form */
 	bool swallow;             /* INIT was answered by a former worker */
 	bool resuming;            /* the kernel is sending again what a former worker left */
 	bool takes_turns;         /* what we read and did not begin comes again, too */
@@ -106,7 +107,7 @@ static const struct fuse_custom_io custom_io = {.writev = transport_writev, .rea
 
 static int check_shape(const struct transport *t, const void *bytes, size_t length)
 {
-	return request_shape(bytes, length, transport_extends_setxattr(t));
+	return request_shape(bytes, length, t->long_setxattr);
 }
 
 /* Nobody but the kernel sends requests; still, what is not one goes no further, nor does a second
@@ -146,6 +147,7 @@ static void process_init(struct transport *t)
 {
 	struct fuse_in_header *header = (void *)t->area->init;
 
+	t->long_setxattr = handshake_extends_setxattr(t->area->init, t->area->init_length);
 	t->in_init = true;
 	t->init_unique = header->unique;
 	uint32_t length = header->len;
@@ -165,16 +167,21 @@ static void first_init(struct transport *t, size_t length)
 		process_init(t);
 }
 
+static bool serve_put_by(struct transport *t, struct backlog_request *request, bool resent)
+{
+	if (!request)
+		return false;
+	process(t, request->bytes, request->length, resent);
+	free(request);
+	return true;
+}
+
 static void resumed(struct transport *t)
 {
-	struct backlog_request *request;
-
 	t->resuming = false;
 	t->hooks.resumed(t->hooks.context);
-	while ((request = backlog_take(&t->postponed))) {
-		process(t, request->bytes, request->length, true);
-		free(request);
-	}
+	while (serve_put_by(t, backlog_take(&t->postponed), true))
+		continue;
 }
 
 static bool put_by(struct transport *t, struct backlog *backlog, size_t length)
@@ -200,22 +207,13 @@ static bool line_up(struct transport *t, size_t length)
 	       put_by(t, &t->backlog, length);
 }
 
-static bool serve_put_by(struct transport *t, struct backlog_request *request)
-{
-	if (!request)
-		return false;
-	process(t, request->bytes, request->length, false);
-	free(request);
-	return true;
-}
-
 /* It cannot be interrupted before it has begun. */
 static void before_interrupt(struct transport *t)
 {
 	const struct fuse_interrupt_in *in = (const void *)(header_of(t) + 1);
 
 	if (header_of(t)->opcode == FUSE_INTERRUPT && !backlog_is_empty(&t->backlog))
-		serve_put_by(t, backlog_take_unique(&t->backlog, in->unique));
+		serve_put_by(t, backlog_take_unique(&t->backlog, in->unique), false);
 }
 
 /* What is sent again stands at the head of the queue; only these can come before it. */
@@ -244,7 +242,7 @@ static bool serve_one(struct transport *t)
 	ssize_t length;
 
 	if (!backlog_reads_on(&t->backlog))
-		return serve_put_by(t, backlog_take(&t->backlog));
+		return serve_put_by(t, backlog_take(&t->backlog), false);
 	header_of(t)->len = 0;
 	length = read(t->source.fd, t->area->request, TRANSPORT_BUFFER_SIZE);
 	if (length < 0 && (errno == EINTR || errno == ENOENT))
@@ -255,7 +253,7 @@ static bool serve_one(struct transport *t)
 	}
 	if (length < 0 && errno == EAGAIN) {
 		backlog_pause(&t->backlog);
-		return serve_put_by(t, backlog_take(&t->backlog));
+		return serve_put_by(t, backlog_take(&t->backlog), false);
 	}
 	if (length <= 0) {
 		if (length == 0 || errno == ENODEV || errno == EBADF)
@@ -362,7 +360,7 @@ void transport_destroy(struct transport *t)
 
 bool transport_extends_setxattr(const struct transport *t)
 {
-	return handshake_extends_setxattr(t->area->init, t->area->init_length);
+	return t->long_setxattr;
 }
 
 struct fuse_session *transport_session(struct transport *t)
