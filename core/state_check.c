@@ -361,8 +361,5 @@ void state_check(struct state *state, int memfd, uint64_t offset)
 
 bool state_place_is_sound(const struct slot_place *place)
 {
-	const char *name = place->name;
-
-	return memchr(name, '\0', sizeof place->name) && name[0] && !strchr(name, '/') &&
-	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+	return memchr(place->name, '\0', sizeof place->name) && is_component(place->name);
 }

@@ -50,6 +50,12 @@ static inline int neg_errno(int rc)
 	return rc < 0 ? -errno : rc;
 }
 
+/* One component of a path, and neither "." nor "..". */
+static inline bool is_component(const char *name)
+{
+	return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 /* What "k", "m", "g", "t" behind a number of bytes multiply it by, as a shift; -1: none of them. */
 static inline int size_shift(char suffix)
 {

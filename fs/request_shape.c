@@ -85,11 +85,6 @@ static const struct shape shapes[] = {
     [FUSE_TMPFILE] = BODY(fuse_create_in, TAIL_ANY), /* and a name that means nothing */
 };
 
-bool request_is_name(const char *name)
-{
-	return name[0] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !strchr(name, '/');
-}
-
 /* What is left of a request. */
 struct rest {
 	const char *at;
@@ -113,7 +108,7 @@ static bool take_name(struct rest *rest)
 {
 	const char *name = take_text(rest);
 
-	return name && request_is_name(name);
+	return name && is_component(name);
 }
 
 static bool take_attribute(struct rest *rest)

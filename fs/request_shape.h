@@ -17,7 +17,4 @@ int request_shape(const void *bytes, size_t length, bool long_setxattr);
 /* Is there anything in it that an answer could be addressed to, and does it have one? */
 bool request_has_answer(const void *bytes, size_t length);
 
-/* One component of a path, and neither "." nor "..". */
-bool request_is_name(const char *name);
-
 #endif

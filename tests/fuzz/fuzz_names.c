@@ -61,7 +61,7 @@ static void use_names(uint8_t kind, struct input *in)
 	char *name = input_text(in), *other = input_text(in);
 	struct core_entry entry;
 
-	if (!request_is_name(name))
+	if (!is_component(name))
 		goto out;
 	if (kind < 5)
 		create(kind, node, name, other);
@@ -71,7 +71,7 @@ static void use_names(uint8_t kind, struct input *in)
 		core_unlink(world.core, node, name);
 	else if (kind == 7)
 		core_rmdir(world.core, node, name);
-	else if (request_is_name(other))
+	else if (is_component(other))
 		core_rename(world.core, node, name, second, other, input_u8(in) & 3);
 out:
 	free(name);
