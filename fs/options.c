@@ -1,305 +1,16 @@
 #include "fs/options.h"
 
 #include "core/util.h"
-#include "fs/handover.h"
+#include "fs/options_internal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
-/* --- values: each setter returns 0 or -EINVAL ("not a value of this option") --- */
-
-static int parse_unsigned(const char *text, int base, uint64_t max, uint64_t *out, char **end)
-{
-	if (!isxdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	*out = strtoull(text, end, base);
-	return errno || *end == text || *out > max ? -EINVAL : 0;
-}
-
-/* Either *bytes or *percent is set, the other is 0. */
-static int parse_size(const char *value, unsigned max_percent, uint64_t *bytes, unsigned *percent)
-{
-	uint64_t number;
-	char *end;
-	int shift = 0;
-
-	if (parse_unsigned(value, 10, INT64_MAX, &number, &end))
-		return -EINVAL;
-	if (!strcmp(end, "%")) {
-		if (number > max_percent)
-			return -EINVAL;
-		*percent = (unsigned)number;
-		*bytes = 0;
-		return 0;
-	}
-	if (*end) {
-		shift = size_shift(*end);
-		if (shift < 0 || end[1])
-			return -EINVAL;
-	}
-	if (number > (uint64_t)INT64_MAX >> shift)
-		return -EINVAL;
-	*bytes = number << shift;
-	*percent = 0;
-	return 0;
-}
-
-static int set_size(struct options *o, const char *value)
-{
-	uint64_t bytes;
-	unsigned percent;
-
-	if (parse_size(value, 1000, &bytes, &percent) || !(bytes || percent))
-		return -EINVAL;
-	if (bytes)
-		o->size = bytes;
-	o->size_percent = percent;
-	return 0;
-}
-
-static int set_user_size(struct options *o, const char *value)
-{
-	uint64_t bytes;
-
-	if (parse_size(value, 100, &bytes, &o->user_size_percent))
-		return -EINVAL;
-	o->user_size = (int64_t)bytes;
-	return 0;
-}
-
-static int set_count(const char *value, uint64_t max, int64_t *out)
-{
-	uint64_t number;
-	char *end;
-
-	if (parse_unsigned(value, 10, max, &number, &end) || *end)
-		return -EINVAL;
-	*out = (int64_t)number;
-	return 0;
-}
-
-static int set_user_objects(struct options *o, const char *value)
-{
-	return set_count(value, INT64_MAX, &o->user_objects);
-}
-
-static int set_user_waits(struct options *o, const char *value)
-{
-	return set_count(value, INT32_MAX, &o->user_waits);
-}
-
-static int set_user_connections(struct options *o, const char *value)
-{
-	return set_count(value, INT32_MAX, &o->user_connections);
-}
-
-static int set_store(struct options *o, const char *value)
-{
-	if (!*value)
-		return -EINVAL;
-	free(o->store);
-	o->store = strdup(value);
-	return o->store ? 0 : -ENOMEM;
-}
-
-static int set_root_mode(struct options *o, const char *value)
-{
-	uint64_t mode;
-	char *end;
-
-	if (parse_unsigned(value, 8, 07777, &mode, &end) || *end)
-		return -EINVAL;
-	o->root_mode = (int64_t)mode;
-	return 0;
-}
-
-static int set_mode(struct options *o, const char *value)
-{
-	static const char *const names[] = {
-	    [DATA_MODE_AUTO] = "auto",
-	    [DATA_MODE_PASSTHROUGH] = "passthrough",
-	    [DATA_MODE_CACHED] = "cached",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(value, names[i])) {
-			o->data_mode = (int)i;
-			return 0;
-		}
-	}
-	return set_root_mode(o, value);
-}
-
-static int set_lifetime(struct options *o, const char *value)
-{
-	static const char *const names[] = {
-	    [DEFAULT_LIFETIME_PERMANENT] = "permanent",
-	    [DEFAULT_LIFETIME_TEMPORARY] = "temporary",
-	    [DEFAULT_LIFETIME_HANDLE] = "handle",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(value, names[i])) {
-			o->lifetime = (int)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int set_jobs(struct options *o, const char *value)
-{
-	static const char *const names[] = {
-	    [JOBS_MODE_AUTO] = "auto",
-	    [JOBS_MODE_CGROUP] = "cgroup",
-	    [JOBS_MODE_PIDFD] = "pidfd",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(value, names[i])) {
-			o->jobs = (int)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int set_confine(struct options *o, const char *value)
-{
-	static const char *const names[] = {
-	    [CONFINE_AUTO] = "auto",
-	    [CONFINE_OFF] = "off",
-	    [CONFINE_STRICT] = "strict",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(value, names[i])) {
-			o->confine = (int)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int set_uid(struct options *o, const char *value)
-{
-	const struct passwd *entry;
-	uint64_t number;
-	char *end;
-
-	if (!parse_unsigned(value, 10, UINT32_MAX - 1, &number, &end) && !*end)
-		o->uid = (int64_t)number;
-	else if ((entry = getpwnam(value)))
-		o->uid = entry->pw_uid;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int set_gid(struct options *o, const char *value)
-{
-	const struct group *entry;
-	uint64_t number;
-	char *end;
-
-	if (!parse_unsigned(value, 10, UINT32_MAX - 1, &number, &end) && !*end)
-		o->gid = (int64_t)number;
-	else if ((entry = getgrnam(value)))
-		o->gid = entry->gr_gid;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int set_allow_other(struct options *o, const char *value)
-{
-	(void)value;
-	o->allow_other = 1;
-	return 0;
-}
-
-static int set_noallow_other(struct options *o, const char *value)
-{
-	(void)value;
-	o->allow_other = 0;
-	return 0;
-}
-
-static int set_poll(struct options *o, const char *value)
-{
-	uint64_t number;
-	char *end;
-
-	if (parse_unsigned(value, 10, 1000000, &number, &end) || *end)
-		return -EINVAL;
-	o->poll_usec = (uint32_t)number;
-	return 0;
-}
-
 /* --- tables --- */
-
-static const struct {
-	const char *name;
-	const char *value; /* NULL: takes none */
-	int (*set)(struct options *options, const char *value);
-	const char *help;
-} settings[] = {
-    {"size", "BYTES[k|m|g|t|%]", set_size, "memory that may be committed (default: 50%)"},
-    {"user_objects", "N", set_user_objects, "that one user can have, root apart (default: 65536)"},
-    {"user_size", "BYTES[k|m|g|t|%]", set_user_size, "... and commit (default: 50% of size)"},
-    {"user_waits", "N", set_user_waits, "... and wait for at a time (default: 16384)"},
-    {"user_connections", "N", set_user_connections, "... and open to .control (default: 64)"},
-    {"store", "DIR", set_store, "keep the objects in DIR instead of memory"},
-    {"mode", "auto|passthrough|cached", set_mode, "how data reaches the programs (default: auto)"},
-    {"mode", "OCTAL", set_mode, "permission bits of the root directory, as root_mode="},
-    {"root_mode", "OCTAL", set_root_mode, "... (default: 1777 as root, 0700 as a user)"},
-    {"uid", "USER", set_uid, "owner of the root directory"},
-    {"gid", "GROUP", set_gid, "group of the root directory"},
-    {"lifetime", "permanent|temporary|handle", set_lifetime, "of new objects (default: permanent)"},
-    {"jobs", "auto|cgroup|pidfd", set_jobs, "what holds the members of jobs (default: auto)"},
-    {"confine", "auto|off|strict", set_confine, "the worker gives up all it can (default: auto)"},
-    {"allow_other", NULL, set_allow_other, "everybody may use the mount (default as root)"},
-    {"noallow_other", NULL, set_noallow_other, "only who mounts may use it"},
-    {"poll", "USEC", set_poll, "longest wait for the next request before sleep (default: 50)"},
-};
-
-/* Generic options that are flags of mount(2): what each sets and what it clears. */
-static const struct {
-	const char *name;
-	unsigned long set, clear;
-	bool user; /* fusermount3 takes it from an ordinary user */
-} flags[] = {
-    {"ro", MS_RDONLY, 0, true},
-    {"rw", 0, MS_RDONLY, true},
-    {"nosuid", MS_NOSUID, 0, true},
-    {"suid", 0, MS_NOSUID, false},
-    {"nodev", MS_NODEV, 0, true},
-    {"dev", 0, MS_NODEV, false},
-    {"noexec", MS_NOEXEC, 0, true},
-    {"exec", 0, MS_NOEXEC, true},
-    {"noatime", MS_NOATIME, MS_RELATIME | MS_STRICTATIME, true},
-    {"atime", 0, MS_NOATIME, true},
-    {"nodiratime", MS_NODIRATIME, 0, true},
-    {"diratime", 0, MS_NODIRATIME, true},
-    {"relatime", MS_RELATIME, MS_NOATIME | MS_STRICTATIME, false},
-    {"norelatime", 0, MS_RELATIME, false},
-    {"strictatime", MS_STRICTATIME, MS_NOATIME | MS_RELATIME, false},
-    {"nostrictatime", 0, MS_STRICTATIME, false},
-    {"lazytime", MS_LAZYTIME, 0, false},
-    {"nolazytime", 0, MS_LAZYTIME, false},
-    {"sync", MS_SYNCHRONOUS, 0, true},
-    {"async", 0, MS_SYNCHRONOUS, true},
-    {"dirsync", MS_DIRSYNC, 0, false},
-};
 
 /* Words that mean something to mount(8), systemd or fstab, and nothing to a file system. A trailing
  * '*' stands for anything. */
@@ -359,36 +70,27 @@ static bool is_ignored(const char *word)
 	return false;
 }
 
-static bool apply_flag(struct options *o, const char *word)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		if (strcmp(word, flags[i].name))
-			continue;
-		o->mount_flags = (o->mount_flags | flags[i].set) & ~flags[i].clear;
-		return true;
-	}
-	return false;
-}
-
 /* One word of -o, without its comma. The word is cut at its '='. */
 static int apply_word(struct options *o, char *word, char *why, size_t size)
 {
 	char *value;
 
-	if (!*word || is_ignored(word) || apply_flag(o, word))
+	if (!*word || is_ignored(word) || option_flag_apply(o, word))
 		return 0;
 	value = strchr(word, '=');
 	if (value)
 		*value++ = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
-		if (strcmp(word, settings[i].name))
+	for (size_t i = 0; i < option_setting_count; i++) {
+		const struct option_setting *setting = &option_settings[i];
+
+		if (strcmp(word, setting->name))
 			continue;
-		if (!settings[i].value && value)
+		if (!setting->value && value)
 			return complain(why, size, "option '%s' takes no value", word);
-		if (settings[i].value && !value)
+		if (setting->value && !value)
 			return complain(why, size, "option '%s' needs a value: %s=%s", word, word,
-					settings[i].value);
-		if (settings[i].set(o, value))
+					setting->value);
+		if (setting->set(o, value))
 			return complain(why, size, "'%s' is not a value for option '%s'", value,
 					word);
 		return 0;
@@ -561,18 +263,6 @@ void options_finish(struct options *options)
 	*options = (struct options){0};
 }
 
-void options_user_flags(const struct options *options, char *out, size_t size)
-{
-	size_t length = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(flags) && length < size; i++) {
-		if (flags[i].user && options->mount_flags & flags[i].set)
-			length +=
-			    (size_t)snprintf(out + length, size - length, "%s,", flags[i].name);
-	}
-}
-
 void options_help(FILE *out)
 {
 	fputs("usage: mappingfs [-f] [-d] [-o OPTION[,OPTION...]] [SOURCE] MOUNTPOINT\n"
@@ -582,16 +272,16 @@ void options_help(FILE *out)
 		fprintf(out, "  -%c, --%-24s %s\n", switches[i].option.val, switches[i].option.name,
 			switches[i].help);
 	fputs("\nOptions of -o:\n", out);
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (size_t i = 0; i < option_setting_count; i++) {
+		const struct option_setting *setting = &option_settings[i];
 		char name[64];
 
-		snprintf(name, sizeof name, "%s%s%s", settings[i].name,
-			 settings[i].value ? "=" : "", settings[i].value ? settings[i].value : "");
-		fprintf(out, "  %-30s %s\n", name, settings[i].help);
+		snprintf(name, sizeof name, "%s%s%s", setting->name, setting->value ? "=" : "",
+			 setting->value ? setting->value : "");
+		fprintf(out, "  %-30s %s\n", name, setting->help);
 	}
 	fputs(" ", out);
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		fprintf(out, " %s%s", flags[i].name, i % 10 == 9 ? "\n " : "");
+	option_flags_help(out);
 	fputs(
 	    "\n                                 as in mount(8); nosuid and nodev are the default\n",
 	    out);

@@ -1,4 +1,4 @@
-/* The command line of mappingfs. Everything that can be asked for is a row of a table in options.c,
+/* The command line of mappingfs. Everything that can be asked for is a row of a table (options*.c),
  * and --help comes from the same tables. Parsing looks at nothing but its arguments;
  * options_complete() then fills in what depends on the machine and on who is asking. */
 #ifndef MAPPINGFS_FS_OPTIONS_H
