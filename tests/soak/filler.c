@@ -35,17 +35,20 @@ static bool has_room(const char *path)
 
 pid_t filler_start(struct common *common)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t parent = getpid(), pid;
 	char path[SOAK_PATH + 32];
 	int rc;
 
+	common->filling++; /* here, so that nobody begins another one before the child runs */
+	pid = fork();
+	if (pid < 0)
+		common->filling--;
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
 	snprintf(path, sizeof path, "%s/shared/filler", common->path);
-	common->filling++;
 	rc = fill(path);
 	for (unsigned i = 0; rc == 0 && !has_room(common->path); i++) {
 		if (i == SOAK_PATIENCE * 1000)

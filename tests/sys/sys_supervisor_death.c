@@ -13,7 +13,7 @@
 #include "tests/sys/leaks.h"
 #include "tests/sys/objects.h"
 #include "tests/sys/reaper.h"
-#include "tests/sys/storm_load.h"
+#include "tests/sys/storm_crowd.h"
 
 enum { TAKEOVERS = 12, KILLS = TEST_SANITIZED ? 40 : 120, MOUNTS = 12 };
 
@@ -204,22 +204,6 @@ static void the_standby_sleeps(void **state)
 
 /* --- under load --- */
 
-static struct storm_load loads[STORM_LOADS];
-
-static void make_places(struct sys *sys, struct storm *storm)
-{
-	assert_int_equal(mkdir(sys_path(sys, "shared"), 0777), 0);
-	assert_int_equal(chmod(sys_path(sys, "shared"), 0777), 0);
-	assert_int_equal(chmod(sys->dir, 0777), 0);
-	const char *counter = sys_path(sys, "shared/counter");
-	assert_int_equal(mknod(counter, S_IFREG | 0600, 0), 0);
-	assert_int_equal(truncate(counter, 4096), 0);
-	for (unsigned i = 0; i < STORM_LOADS; i++) {
-		loads[i] = (struct storm_load){storm, sys->mnt, sys->dir, i, 0, false};
-		assert_int_equal(mkdir(sys_path(sys, "load%u", i), 0755), 0);
-	}
-}
-
 struct binder {
 	struct sys *sys;
 	volatile bool *stop;
@@ -267,22 +251,20 @@ static void all_of_them_in_any_order(void **state)
 	enum { TAKERS = 3 };
 	struct sys *sys = *state;
 	struct shared {
-		struct storm storm;
 		volatile bool stop;
 		unsigned count[TAKERS + 1];
 	} *shared =
 	    mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pids[STORM_LOADS], others[TAKERS + 1], reaper_pid;
+	struct storm_crowd crowd;
+	pid_t others[TAKERS + 1], reaper_pid;
 	struct binder b[TAKERS + 1];
-	uint64_t rounds = 0, longest = 0;
 	const char *file;
 	struct reaper *reaper;
 	unsigned kills;
-	int failed = 0;
 
 	sys_time_limit(sys, 240);
 	sys_mount(sys, "size=256m");
-	make_places(sys, &shared->storm);
+	storm_prepare(&crowd, sys, STORM_LOADS);
 	assert_int_equal(
 	    sys_shell(sys, "mapctl --mount %s create tickets --type semaphore --initial 2 --max 2",
 		      sys->mnt),
@@ -293,8 +275,7 @@ static void all_of_them_in_any_order(void **state)
 	WAIT_UNTIL(20, sys_standby(sys) > 0);
 	struct leaks before = leaks_count(sys);
 
-	for (int i = 0; i < STORM_LOADS; i++)
-		pids[i] = sys_fork(sys, storm_load_run, &loads[i]);
+	storm_start(&crowd, sys);
 	for (int i = 0; i <= TAKERS; i++) {
 		b[i] = (struct binder){sys, &shared->stop, &shared->count[i], plain};
 		others[i] =
@@ -305,23 +286,17 @@ static void all_of_them_in_any_order(void **state)
 			    waitid(P_PID, (id_t)reaper_pid, &(siginfo_t){0},
 				   WEXITED | WNOHANG | WNOWAIT) < 0);
 	kills = reaper_stop(reaper, reaper_pid);
-	shared->storm.stop = 1;
+	struct storm_total total = storm_stop(&crowd, sys);
 	shared->stop = true;
-	for (int i = 0; i < STORM_LOADS; i++) {
-		failed += sys_wait(sys, pids[i]) != 0;
-		rounds += shared->storm.rounds[i];
-		if (shared->storm.longest_ns[i] > longest)
-			longest = shared->storm.longest_ns[i];
-	}
 	for (int i = 0; i <= TAKERS; i++) {
-		failed += sys_wait(sys, others[i]) != 0;
+		total.failed += sys_wait(sys, others[i]) != 0;
 		assert_true(shared->count[i] > 0);
-		rounds += shared->count[i];
+		total.rounds += shared->count[i];
 	}
-	sys_say("%llu operations, %u bindings, %d failed; the longest took %llu ms",
-		(unsigned long long)rounds, shared->count[TAKERS], failed,
-		(unsigned long long)longest / 1000000);
-	assert_int_equal(failed, 0);
+	sys_say("%llu operations, %u bindings, %u failed; the longest took %llu ms",
+		(unsigned long long)total.rounds, shared->count[TAKERS], total.failed,
+		(unsigned long long)total.longest_ns / 1000000);
+	assert_int_equal(total.failed, 0);
 	assert_true(kills >= KILLS);
 	assert_true(text_xattr_is(sys_path(sys, "tickets"), "user.mapping.state", "2 of 2"));
 	WAIT_UNTIL(20, sys_standby(sys) > 0);

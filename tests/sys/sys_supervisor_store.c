@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #include "tests/sys/objects.h"
-#include "tests/sys/storm_load.h"
+#include "tests/sys/storm_crowd.h"
 
 enum { MOST = 200, RESTARTS = 6, LOADS = 2 };
 
@@ -214,17 +214,13 @@ static int wait_in_line(void *context)
 	return 0;
 }
 
-static struct storm_load loads[LOADS];
-
 static void nobody_notices(void **state)
 {
 	struct sys *sys = *state;
 	struct manager m;
-	pid_t waiter, pids[LOADS];
-	uint64_t rounds = 0, longest = 0;
+	struct storm_crowd crowd;
+	pid_t waiter;
 	const char *file, *why;
-	struct storm *storm =
-	    mmap(NULL, sizeof *storm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (sys->mode == SYS_PASSTHROUGH && !sys_passthrough_possible(&why))
 		sys_skip("passthrough cannot be had: %s", why);
@@ -235,10 +231,7 @@ static void nobody_notices(void **state)
 	sys->mounted = true;
 	assert_true(keeps(&m, "record") && keeps(&m, "fuse") && keeps(&m, "state"));
 	assert_int_equal(sys_standby(sys), 0); /* systemd would kill it */
-	assert_int_equal(mkdir(sys_path(sys, "shared"), 0777), 0);
-	assert_int_equal(chmod(sys->dir, 0777), 0);
-	assert_int_equal(mknod(sys_path(sys, "shared/counter"), S_IFREG | 0600, 0), 0);
-	assert_int_equal(truncate(sys_path(sys, "shared/counter"), 4096), 0);
+	storm_prepare(&crowd, sys, LOADS);
 	assert_int_equal(sys_shell(sys, "mapctl --mount %s create event --type event", sys->mnt),
 			 0);
 	AUTO_CLOSE int plain = make_plain_file(sys, "plain", 8192, &file);
@@ -246,15 +239,11 @@ static void nobody_notices(void **state)
 	object_make(sys, "dropped", WIRE_BIND, 0, plain);
 	assert_int_equal(unlink(sys_path(sys, "dropped")), 0);
 	waiter = sys_fork(sys, wait_in_line, sys);
-	for (unsigned i = 0; i < LOADS; i++) {
-		loads[i] = (struct storm_load){storm, sys->mnt, sys->dir, i, 0, false};
-		assert_int_equal(mkdir(sys_path(sys, "load%u", i), 0755), 0);
-		pids[i] = sys_fork(sys, storm_load_run, &loads[i]);
-	}
+	storm_start(&crowd, sys);
 	for (int i = 0; i < RESTARTS; i++) {
-		uint64_t done = storm->rounds[0];
+		uint64_t done = crowd.storm->rounds[0];
 
-		WAIT_UNTIL(20, storm->rounds[0] > done + 200);
+		WAIT_UNTIL(20, crowd.storm->rounds[0] > done + 200);
 		kill_service(&m);
 		begin(&m);
 		assert_int_equal(sys_status_number(sys, "supervisor_pid"), m.main);
@@ -263,15 +252,10 @@ static void nobody_notices(void **state)
 		assert_int_equal(pread(fd, pattern, sizeof pattern, 0), sizeof pattern);
 		assert_true(has_pattern(pattern, 0, sizeof pattern));
 	}
-	storm->stop = 1;
-	for (int i = 0; i < LOADS; i++) {
-		assert_int_equal(sys_wait(sys, pids[i]), 0);
-		rounds += storm->rounds[i];
-		if (storm->longest_ns[i] > longest)
-			longest = storm->longest_ns[i];
-	}
+	struct storm_total total = storm_stop(&crowd, sys);
 	sys_say("%d times all killed, %llu operations, the longest took %llu ms", RESTARTS,
-		(unsigned long long)rounds, (unsigned long long)longest / 1000000);
+		(unsigned long long)total.rounds, (unsigned long long)total.longest_ns / 1000000);
+	assert_int_equal(total.failed, 0);
 	object_check_service(sys);
 	assert_int_equal(sys_shell(sys, "echo set >%s/event", sys->mnt), 0);
 	assert_int_equal(sys_wait(sys, waiter), 0);
@@ -285,7 +269,6 @@ static void nobody_notices(void **state)
 	assert_int_equal(m.count, 0);
 	sys->mounted = false;
 	manager_close(&m);
-	munmap(storm, sizeof *storm);
 }
 
 static const struct CMUnitTest tests[] = {

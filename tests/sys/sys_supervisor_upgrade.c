@@ -9,7 +9,7 @@
 
 #include "tests/sys/leaks.h"
 #include "tests/sys/objects.h"
-#include "tests/sys/storm_load.h"
+#include "tests/sys/storm_crowd.h"
 
 enum { UPGRADES = 8, OBJECTS = TEST_SANITIZED ? 2000 : 10000 };
 
@@ -91,34 +91,18 @@ static int wait_in_line(void *context)
 	return 0;
 }
 
-static struct storm_load loads[STORM_LOADS];
-
-static void make_places(struct sys *sys, struct storm *storm)
-{
-	assert_int_equal(mkdir(sys_path(sys, "shared"), 0777), 0);
-	assert_int_equal(chmod(sys->dir, 0777), 0);
-	assert_int_equal(mknod(sys_path(sys, "shared/counter"), S_IFREG | 0600, 0), 0);
-	assert_int_equal(truncate(sys_path(sys, "shared/counter"), 4096), 0);
-	for (unsigned i = 0; i < STORM_LOADS; i++) {
-		loads[i] = (struct storm_load){storm, sys->mnt, sys->dir, i, 0, false};
-		assert_int_equal(mkdir(sys_path(sys, "load%u", i), 0755), 0);
-	}
-}
-
 static void under_load(void **state)
 {
 	struct sys *sys = *state;
-	pid_t pids[STORM_LOADS], supervisor, waiter;
-	uint64_t rounds = 0, longest = 0;
+	struct storm_crowd crowd;
+	pid_t supervisor, waiter;
 	const char *file;
 	double stall = 0;
-	struct storm *storm =
-	    mmap(NULL, sizeof *storm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	sys_time_limit(sys, 180);
 	mount_installed(sys, "size=256m");
 	supervisor = sys->supervisor;
-	make_places(sys, storm);
+	storm_prepare(&crowd, sys, STORM_LOADS);
 	assert_int_equal(sys_shell(sys, "mapctl --mount %s create event --type event", sys->mnt),
 			 0);
 	AUTO_CLOSE int plain = make_plain_file(sys, "plain", 8192, &file);
@@ -127,8 +111,7 @@ static void under_load(void **state)
 	struct leaks before = leaks_count(sys);
 
 	waiter = sys_fork(sys, wait_in_line, sys);
-	for (int i = 0; i < STORM_LOADS; i++)
-		pids[i] = sys_fork(sys, storm_load_run, &loads[i]);
+	storm_start(&crowd, sys);
 	for (int i = 0; i < UPGRADES; i++) {
 		if (i % 2)
 			install(sys);
@@ -140,15 +123,10 @@ static void under_load(void **state)
 		if (stall_of_newest(sys) > stall)
 			stall = stall_of_newest(sys);
 	}
-	storm->stop = 1;
-	for (int i = 0; i < STORM_LOADS; i++) {
-		assert_int_equal(sys_wait(sys, pids[i]), 0);
-		rounds += storm->rounds[i];
-		if (storm->longest_ns[i] > longest)
-			longest = storm->longest_ns[i];
-	}
+	struct storm_total total = storm_stop(&crowd, sys);
 	sys_say("%d upgrades, %llu operations, the longest took %.1f ms; no worker for %.1f ms",
-		UPGRADES, (unsigned long long)rounds, (double)longest / 1e6, stall);
+		UPGRADES, (unsigned long long)total.rounds, (double)total.longest_ns / 1e6, stall);
+	assert_int_equal(total.failed, 0);
 	assert_int_equal(sys_status_number(sys, "supervisor_pid"), supervisor);
 	assert_int_equal(sys_status_number(sys, "takeovers"), 0);
 	AUTO_CLOSE int fd = open(sys_path(sys, "bound"), O_RDONLY | O_CLOEXEC);
@@ -159,7 +137,6 @@ static void under_load(void **state)
 	assert_int_equal(sys_shell(sys, "echo set >%s/event", sys->mnt), 0);
 	assert_int_equal(sys_wait(sys, waiter), 0);
 	leaks_check(sys, &before);
-	munmap(storm, sizeof *storm);
 	/* The new program's supervisor can be replaced as well. */
 	WAIT_UNTIL(20, sys_standby(sys) > 0);
 	kill(sys->supervisor, SIGKILL);

@@ -15,22 +15,21 @@
 #include <unistd.h>
 
 #include "tests/sys/objects.h"
-#include "tests/sys/storm_load.h"
+#include "tests/sys/storm_crowd.h"
 
 enum { LOADS = 2, KILLS = 3, RELOADS = 3 };
 
 struct inside {
 	pid_t systemd;
-	struct storm_load load;
+	struct storm_load *load;
 };
 
 struct systemd {
 	struct sys *sys;
 	pid_t starter, pid; /* unshare(1); systemd */
 	char unit[128];
-	pid_t loads[LOADS];
-	struct storm *storm;
-	struct inside load[LOADS];
+	struct storm_crowd crowd;
+	struct inside inside[LOADS];
 	char mnt[sizeof((struct sys *)0)->mnt]; /* as it is called in there */
 };
 
@@ -149,51 +148,41 @@ static int load_inside(void *context)
 	CHECK(enter(inside->systemd) == 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(storm_load_run(&inside->load));
+		_exit(storm_load_run(inside->load));
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 static void loads_start(struct systemd *d)
 {
-	struct sys *sys = d->sys;
-
-	d->storm =
-	    mmap(NULL, sizeof *d->storm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(d->storm != MAP_FAILED);
-	assert_int_equal(mkdir(sys_path(sys, "shared"), 0777), 0);
-	assert_int_equal(mknod(sys_path(sys, "shared/counter"), S_IFREG | 0600, 0), 0);
-	assert_int_equal(truncate(sys_path(sys, "shared/counter"), 4096), 0);
+	storm_prepare(&d->crowd, d->sys, LOADS);
 	for (unsigned i = 0; i < LOADS; i++) {
-		d->load[i] = (struct inside){d->pid, {d->storm, d->mnt, sys->dir, i, 0, false}};
-		assert_int_equal(mkdir(sys_path(sys, "load%u", i), 0755), 0);
-		d->loads[i] = sys_fork(sys, load_inside, &d->load[i]);
+		d->crowd.loads[i].mnt = d->mnt;
+		d->inside[i] = (struct inside){d->pid, &d->crowd.loads[i]};
+		d->crowd.pids[i] = sys_fork(d->sys, load_inside, &d->inside[i]);
 	}
 }
 
 /* Everybody has gone on. */
 static void loads_go_on(const struct systemd *d)
 {
-	for (unsigned i = 0; i < LOADS; i++) {
-		uint64_t done = d->storm->rounds[i];
+	const struct storm *storm = d->crowd.storm;
 
-		WAIT_UNTIL(20, d->storm->rounds[i] > done + 50);
+	for (unsigned i = 0; i < LOADS; i++) {
+		uint64_t done = storm->rounds[i];
+
+		WAIT_UNTIL(20, storm->rounds[i] > done + 50);
 	}
 }
 
 static void loads_end(struct systemd *d)
 {
-	uint64_t rounds = 0, longest = 0;
+	struct storm_total total = storm_stop(&d->crowd, d->sys);
 
-	d->storm->stop = 1;
-	for (unsigned i = 0; i < LOADS; i++) {
-		assert_int_equal(sys_wait(d->sys, d->loads[i]), 0);
-		rounds += d->storm->rounds[i];
-		longest = d->storm->longest_ns[i] > longest ? d->storm->longest_ns[i] : longest;
-	}
 	sys_say("all killed %d times, reloaded %d times: %llu operations, the longest took %llu ms",
-		KILLS, RELOADS, (unsigned long long)rounds, (unsigned long long)longest / 1000000);
-	munmap(d->storm, sizeof *d->storm);
+		KILLS, RELOADS, (unsigned long long)total.rounds,
+		(unsigned long long)total.longest_ns / 1000000);
+	assert_int_equal(total.failed, 0);
 }
 
 /* --- the test --- */
