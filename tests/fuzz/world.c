@@ -3,58 +3,34 @@
 #include "core/internal.h"
 #include "core/util.h"
 #include "tests/fuzz/calls.h"
+#include "tests/fuzz/input.h"
+#include "tests/unit/scratch_tree.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sysmacros.h>
 
 struct world world;
-static char tree_path[32];
-
-static int detached_tmpfs(void)
-{
-	AUTO_CLOSE int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	AUTO_CLOSE int mount = -1;
-
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", "2m", 0) < 0 ||
-	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -1;
-	mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	return mount < 0 ? -1 : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
+static char tree_path[64];
 
 static void remove_tree(void)
 {
-	nftw(tree_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_tree_close(-1, tree_path);
 }
 
-static int open_tree_directory(void)
+static int open_tree(void)
 {
-	int fd = detached_tmpfs();
+	int fd = scratch_tree("2m", tree_path, sizeof tree_path);
 
-	if (fd >= 0)
-		return fd;
-	snprintf(tree_path, sizeof tree_path, "/dev/shm/fuzz.XXXXXX");
-	if (!mkdtemp(tree_path))
-		abort();
+	MUST(fd >= 0);
 	atexit(remove_tree);
-	return open(tree_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd;
 }
 
 /* --- what the kernel, the supervisor and the worker's other rooms would do --- */
@@ -105,7 +81,7 @@ static void set_up_once(void)
 	umask(0);
 	calls_install();
 	world.config = (struct core_config){
-	    .tree_fd = open_tree_directory(),
+	    .tree_fd = open_tree(),
 	    .state_fd = memfd_create("state", MFD_CLOEXEC),
 	    .limit = 2 << 20,
 	    .user = {.objects = 1000, .bytes = 1 << 20, .waits = 1000},

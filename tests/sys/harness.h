@@ -120,6 +120,9 @@ void sys_learn_successor(struct sys *sys);
  * dead then, and forgotten: sys_mount() may be called again. */
 void sys_kill_all(struct sys *sys);
 int sys_count_fds(pid_t pid); /* -1: no such process */
+/* Resident bytes, the worker's own and of the state area; not the text of programs; 0: no worker.
+ */
+long long sys_worker_memory(struct sys *sys);
 
 /* Kills the worker again and again from a process of its own, at random intervals, until it is
  * stopped; each kill waits for the next worker to be there. sys_stop_killer() returns the kills. In

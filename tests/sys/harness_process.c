@@ -172,6 +172,23 @@ pid_t sys_start(struct sys *sys, int *input, int *output, const char *format, ..
 	return pid;
 }
 
+long long sys_worker_memory(struct sys *sys)
+{
+	long long kilobytes = -1, sum = 0;
+	char path[64], line[200];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/status", sys_worker(sys));
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "RssAnon: %lld", &kilobytes) == 1 ||
+		    sscanf(line, "RssShmem: %lld", &kilobytes) == 1)
+			sum += kilobytes;
+	if (file)
+		fclose(file);
+	return sum * 1024;
+}
+
 int sys_count_fds(pid_t pid)
 {
 	char path[64];

@@ -209,33 +209,16 @@ long flood_run(struct sys *sys, struct honest *honest, const char *what,
 		assert_int_equal(sys_wait(sys, pids[i]), 0);
 	done = f->done;
 	sys_say("%s: %ld done, %ld refused; the worker has %lld KiB and %d descriptors", what, done,
-		(long)f->refused, worker_memory(sys) >> 10, sys_count_fds(sys_worker(sys)));
+		(long)f->refused, sys_worker_memory(sys) >> 10, sys_count_fds(sys_worker(sys)));
 	munmap(f, sizeof *f);
 	return done;
 }
 
 /* --- the daemon --- */
 
-long long worker_memory(struct sys *sys)
-{
-	long long kilobytes = -1, sum = 0;
-	char path[64], line[200];
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/status", sys_worker(sys));
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		if (sscanf(line, "RssAnon: %lld", &kilobytes) == 1 ||
-		    sscanf(line, "RssShmem: %lld", &kilobytes) == 1)
-			sum += kilobytes;
-	if (file)
-		fclose(file);
-	return sum * 1024;
-}
-
 void worker_memory_below(struct sys *sys, long long limit)
 {
-	long long memory = worker_memory(sys);
+	long long memory = sys_worker_memory(sys);
 
 	assert_true(memory > 0);
 	if (!TEST_SANITIZED && memory >= limit)

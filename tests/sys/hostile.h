@@ -44,8 +44,7 @@ long flood_run(struct sys *sys, struct honest *honest, const char *what,
 	       int (*act)(struct flood *, int who, long count), int processes, double times);
 
 /* --- the daemon --- */
-long long worker_memory(struct sys *sys); /* resident bytes of its own and of the state area */
-/* Asserted of the plain build only: AddressSanitizer keeps what was freed. */
+/* sys_worker_memory(). Asserted of the plain build only: AddressSanitizer keeps what was freed. */
 void worker_memory_below(struct sys *sys, long long limit);
 
 #endif

@@ -203,7 +203,7 @@ static void held_connections(void **state)
 	sys_say("%lld connections held: another's median open+close %.0f us, quiet %.0f us: %.2f "
 		"times; the worker has %lld KiB",
 		user_has(sys, HOSTILE_UID, "connections"), (double)after / 1e3,
-		(double)before / 1e3, (double)after / (double)before, worker_memory(sys) >> 10);
+		(double)before / 1e3, (double)after / (double)before, sys_worker_memory(sys) >> 10);
 	assert_true(after <= 2 * before);
 	assert_true(user_has(sys, HOSTILE_UID, "connections") <= 64);
 	object_check_service(sys);

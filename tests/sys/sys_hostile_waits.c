@@ -70,7 +70,7 @@ static void many_waits(void **state)
 		"%.0f us: %.2f times; the worker has %lld KiB",
 		user_has(sys, HOSTILE_UID, "waits"), user_has(sys, HOSTILE_UID, "wait_handles"),
 		(double)after / 1e3, (double)before / 1e3, (double)after / (double)before,
-		worker_memory(sys) >> 10);
+		sys_worker_memory(sys) >> 10);
 	assert_true(user_has(sys, HOSTILE_UID, "waits") >= WAITERS * OBJECTS);
 	assert_true(after <= 2 * before);
 	worker_memory_below(sys, MEMORY);

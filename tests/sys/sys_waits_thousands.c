@@ -23,21 +23,6 @@ static void *wait_among_thousands(void *unused)
 	return unused;
 }
 
-static long long worker_memory(struct sys *sys)
-{
-	char path[64], line[128];
-	long long kib = -1;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/status", sys_worker(sys));
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		sscanf(line, "VmRSS: %lld", &kib);
-	if (file)
-		fclose(file);
-	return kib;
-}
-
 static int worker_threads(struct sys *sys)
 {
 	char path[64];
@@ -74,12 +59,12 @@ static void ten_thousand_waiters(void **state)
 	sys_time_limit(sys, 180);
 	sys_mount(sys, NULL);
 	AUTO_CLOSE int fd = open_object(make_event(sys, "e", WIRE_MANUAL), O_RDWR);
-	long long memory = worker_memory(sys);
+	long long memory = sys_worker_memory(sys);
 	int worker = worker_threads(sys);
 
 	AUTO_FREE pthread_t *threads = start_thousands(fd);
 	WAIT_UNTIL(60, count_blocked(getpid(), SYS_pread64) == MANY);
-	long long more = worker_memory(sys) - memory;
+	long long more = (sys_worker_memory(sys) - memory) >> 10;
 	assert_int_equal(worker_threads(sys), worker); /* a wait costs no thread */
 	assert_int_equal(thousands.released, 0);
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);

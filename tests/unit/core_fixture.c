@@ -2,13 +2,12 @@
 
 #include "fs/fdpass.h"
 #include "tests/unit/core_faults.h"
+#include "tests/unit/scratch_tree.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <linux/securebits.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -24,50 +23,6 @@ size_t open_fds(void)
 		count++;
 	closedir(dir);
 	return count;
-}
-
-/* --- trees --- */
-
-static int detached_tmpfs(void)
-{
-	AUTO_CLOSE int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	AUTO_CLOSE int mount = -1;
-
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", "64m", 0) < 0 ||
-	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -1;
-	mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	return mount < 0 ? -1 : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* A tmpfs of its own, or a directory of one where mounting is not permitted. */
-static int new_tree(char *path, size_t size)
-{
-	int fd = detached_tmpfs();
-
-	path[0] = '\0';
-	if (fd >= 0)
-		return fd;
-	snprintf(path, size, "/dev/shm/core-fixture.XXXXXX");
-	if (!mkdtemp(path))
-		return -1;
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void free_tree(int fd, const char *path)
-{
-	if (fd >= 0)
-		close(fd);
-	if (path[0])
-		nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- the kernel's part: backing ids --- */
@@ -250,8 +205,8 @@ struct fixture *fixture_new(bool passthrough, bool rootless)
 	    mmap(NULL, sizeof *f->world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	f->world->dirty_pages = -1;
 	faults_install(f->world);
-	f->tree_fd = new_tree(f->tree_path, sizeof f->tree_path);
-	f->outside_fd = new_tree(f->outside_path, sizeof f->outside_path);
+	f->tree_fd = scratch_tree("64m", f->tree_path, sizeof f->tree_path);
+	f->outside_fd = scratch_tree("64m", f->outside_path, sizeof f->outside_path);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, f->channel) < 0)
 		abort();
 	configure(f, passthrough, rootless);
@@ -272,8 +227,8 @@ void fixture_free(struct fixture *f)
 	close(f->config.state_fd);
 	if (f->config.notify_fd >= 0)
 		close(f->config.notify_fd);
-	free_tree(f->tree_fd, f->tree_path);
-	free_tree(f->outside_fd, f->outside_path);
+	scratch_tree_close(f->tree_fd, f->tree_path);
+	scratch_tree_close(f->outside_fd, f->outside_path);
 	faults_install(NULL);
 	umask(f->umask_before);
 	munmap(f->world, sizeof *f->world);
