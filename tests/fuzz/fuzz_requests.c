@@ -97,7 +97,8 @@ static void take_answers(void)
 	} answer;
 	ssize_t got;
 
-	while ((got = recv(box.kernel, &answer, sizeof answer, MSG_DONTWAIT)) > 0) {
+	/* MSG_TRUNC: the whole length, of an answer that is longer than what is looked at, too. */
+	while ((got = recv(box.kernel, &answer, sizeof answer, MSG_DONTWAIT | MSG_TRUNC)) > 0) {
 		MUST((size_t)got >= sizeof answer.header && answer.header.len == (size_t)got);
 		MUST(answer.header.error <= 0 || !answer.header.unique);
 		box.answered = answer.header.unique;

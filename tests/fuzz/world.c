@@ -130,9 +130,14 @@ void world_empty(bool cached, bool rootless)
 
 int world_start(void)
 {
+	int rc;
+
 	world.config.notify_fd =
 	    world.config.data.attach ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1;
-	return core_create(&world.config, &world.core);
+	rc = core_create(&world.config, &world.core);
+	if (rc)
+		world_stop();
+	return rc;
 }
 
 void world_stop(void)
