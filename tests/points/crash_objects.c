@@ -113,6 +113,13 @@ static long create_job(struct world *w, char *text)
 	return create_with(w, &(struct mapping_attributes){.type = MAPPING_JOB}, NULL, text);
 }
 
+static long create_killing_job(struct world *w, char *text)
+{
+	return create_with(w,
+			   &(struct mapping_attributes){.type = MAPPING_JOB, .kill_on_close = true},
+			   NULL, text);
+}
+
 static long bind(struct world *w, struct mapping_attributes attributes, int flags, char *text)
 {
 	AUTO_CLOSE int file = openat(w->outside, "f", flags | O_CLOEXEC);
@@ -246,6 +253,7 @@ const struct crash_operation crash_objects[] = {
     CRASH_ROW("create an owned mutex, release it", NULL, create_owned_mutex, 0),
     CRASH_ROW("create a timer", NULL, create_timer, 0),
     CRASH_ROW("create a job", NULL, create_job, 0),
+    CRASH_ROW("create a job, kill on close", NULL, create_killing_job, 0),
     CRASH_ROW("bind a file", "outside f 10000", bind_file, 0),
     CRASH_ROW("bind a file, grow it", "outside f 10000", bind_grown, 0),
     CRASH_ROW("bind a file read-only", "outside f 10000", bind_read_only, 0),

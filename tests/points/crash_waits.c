@@ -2,9 +2,12 @@
 #include "tests/points/crash_table.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static long say(int fd, const char *words)
 {
@@ -100,6 +103,23 @@ static long add_and_kill(struct world *w, char *text)
 	return rc < 0 ? rc : take(w, text);
 }
 
+/* The last handle of a job that is to end with it. */
+static long add_and_close(struct world *w, char *text)
+{
+	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, w->child, 0);
+	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+	int job = openat(w->dir, "a", O_RDWR | O_CLOEXEC), rc;
+
+	(void)text;
+	if (job < 0)
+		return -(long)errno;
+	rc = mapping_job_add(job, w->child, NULL);
+	close(job);
+	if (rc < 0)
+		return rc;
+	return poll(&ended, 1, 20000) == 1 ? 0 : -ETIME;
+}
+
 const struct crash_operation crash_waits[] = {
     CRASH_ROW("event: set", "event a; open a", set, 4),
     CRASH_ROW("event: set, manual", "event a manual; open a", set, 4),
@@ -136,6 +156,7 @@ const struct crash_operation crash_waits[] = {
     CRASH_ROW("job: add", "job a; open a; child", add_child, 0),
     CRASH_ROW("job: add and kill", "job a; open a; child", add_and_kill, 0,
 	      .expected_text = "signaled\n"),
+    CRASH_ROW("job: add and close, kill on close", "job a kill; child", add_and_close, 0),
     CRASH_ROW("several: take any", "semaphore a 0 9; semaphore b 3 9; open a; open b", take_any, 0,
 	      .expected_text = "1"),
     CRASH_ROW("several: take all", "semaphore a 2 9; event b set; open a; open b", take_all, 0,

@@ -97,7 +97,8 @@ static void make_waitable(struct world *w, char **words)
 {
 	struct mapping_attributes a = {.type = mapping_type_of(words[0]),
 				       .manual = has_word(words, "manual"),
-				       .signaled = has_word(words, "set")};
+				       .signaled = has_word(words, "set"),
+				       .kill_on_close = has_word(words, "kill")};
 
 	if (a.type == MAPPING_SEMAPHORE) {
 		a.initial = (uint32_t)atoi(words[2]);

@@ -19,15 +19,24 @@ struct world {
 	pid_t child;        /* made by words; 0: none */
 };
 
-/* Makes what the words say, separated by ";":
- *   file NAME | dir NAME | symlink NAME | link OLD NEW | xattr NAME | mode NAME OCTAL
- *   grow NAME BYTES | limit DIR BYTES | lifetime NAME LIFETIME
- *   event NAME [manual|set]... | semaphore NAME INITIAL MAXIMUM | mutex NAME | timer NAME | job
- * NAME temporary NAME BYTES | handle NAME BYTES | bound NAME FILE outside FILE BYTES       a file
- * outside the mount open NAME                the next of fds, O_RDWR view NAME                of
- * two pages, shared words NAME WORD...       written to it, through a handle of fds if it is of
- * that object: "@0" child                    a process that waits to be killed Fails the test if it
- * cannot. */
+/* Makes what the words say, separated by ";". Fails the test if it cannot.
+ *
+ *   file NAME, dir NAME, symlink NAME, link OLD NEW
+ *   xattr NAME, mode NAME OCTAL, grow NAME BYTES, limit DIR BYTES, lifetime NAME LIFETIME
+ *   event NAME [manual|set]...
+ *   semaphore NAME INITIAL MAXIMUM
+ *   mutex NAME
+ *   timer NAME [manual]
+ *   job NAME [kill]          kill: when its last handle closes
+ *   temporary NAME BYTES
+ *   handle NAME BYTES        a handle-bound mapping
+ *   outside FILE BYTES       a file outside the mount
+ *   bound NAME FILE          a mapping of it
+ *   open NAME                the next of fds, O_RDWR
+ *   view NAME                of two pages, shared
+ *   words NAME WORD...       written to it; "@0": through that handle of fds
+ *   take @N                  waits for it
+ *   child                    a process that waits to be killed */
 void world_make(struct world *world, struct sys *sys, struct mapping_mount *mount,
 		const char *words);
 /* Removes it all. False: something stays. */
