@@ -218,11 +218,13 @@ static size_t count_orphans(struct sys *sys)
 
 static void describe_mount(struct description *d)
 {
-	static const char *const numbers[] = {"handles", "committed_bytes", "bound_files",
-					      "flushes_failing"};
+	static const char *const numbers[] = {"handles", "bound_files", "flushes_failing",
+					      "committed_bytes"};
 	json_t *status = sys_status(d->world->sys);
+	/* With a store, what all of its file system has committed; others use that as well. */
+	bool stored = json_string_length(json_object_get(status, "store")) > 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) - stored; i++)
 		fprintf(d->out, "%s %lld ", numbers[i],
 			(long long)json_integer_value(json_object_get(status, numbers[i])));
 	json_decref(status);

@@ -19,6 +19,7 @@ enum {
 	PAIRS = 6,            /* of deaths, for each operation */
 	FARTHEST_SECOND = 24, /* the second death, in points of the new worker */
 	MOST_FAILURES = 40,
+	TIME_LIMIT = 280, /* seconds, for a table */
 };
 
 #define LONG_STALL 1.0 /* seconds: worth a line */
@@ -29,10 +30,15 @@ struct outcome {
 	bool ended;
 };
 
+struct figures {
+	unsigned operations, trials, kills, doubled, failures;
+	double worst_stall; /* seconds an operation took with a death in it */
+};
+
 struct table {
 	struct sys *sys;
 	struct mapping_mount *mount;
-	struct crash_figures *figures;
+	struct figures *figures;
 	const struct crash_operation *operation;
 	struct outcome *outcome; /* shared with the child */
 	char *model;             /* description after an undisturbed run */
@@ -267,8 +273,8 @@ static void try_operation(struct table *t)
 	t->model = NULL;
 }
 
-void crash_try_table(struct sys *sys, const struct crash_operation *operations, size_t count,
-		     struct crash_figures *figures)
+static void try_table(struct sys *sys, const struct crash_operation *operations, size_t count,
+		      struct figures *figures)
 {
 	struct table t = {.sys = sys, .figures = figures, .seed = 20260};
 	struct mapping_error error;
@@ -284,4 +290,22 @@ void crash_try_table(struct sys *sys, const struct crash_operation *operations, 
 	}
 	munmap(t.outcome, sizeof *t.outcome);
 	mapping_mount_close(t.mount);
+}
+
+void crash_run_table(struct sys *sys, const char *options, const char *what,
+		     const struct crash_operation *operations, size_t count)
+{
+	struct figures f = {0};
+
+	sys_time_limit(sys, TIME_LIMIT);
+	crash_plan_create(sys);
+	sys_mount(sys, options);
+	try_table(sys, operations, count, &f);
+	sys_unmount(sys);
+	crash_remember();
+	crash_plan_destroy();
+	sys_say("%s: %u operations, %u runs, %u kills (%u runs with two), %u failures; longest "
+		"stall %.0f ms",
+		what, f.operations, f.trials, f.kills, f.doubled, f.failures, f.worst_stall * 1e3);
+	assert_int_equal(f.failures, 0);
 }

@@ -31,13 +31,9 @@ struct crash_operation {
 extern const struct crash_operation crash_files[], crash_objects[], crash_waits[];
 extern const size_t crash_files_count, crash_objects_count, crash_waits_count;
 
-struct crash_figures {
-	unsigned operations, trials, kills, doubled, failures;
-	double worst_stall; /* seconds an operation took with a death in it */
-};
-
-/* On a mount with a plan. What goes wrong is said and counted. */
-void crash_try_table(struct sys *sys, const struct crash_operation *operations, size_t count,
-		     struct crash_figures *figures);
+/* On a mount of its own with these options; says what was done, as `what`. Fails the test if
+ * anything went wrong. */
+void crash_run_table(struct sys *sys, const char *options, const char *what,
+		     const struct crash_operation *operations, size_t count);
 
 #endif

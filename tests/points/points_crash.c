@@ -5,39 +5,19 @@
 
 #include <stdlib.h>
 
-enum { TIME_LIMIT = 280 };
-
-static void try_all(struct sys *sys, const char *what, const struct crash_operation *operations,
-		    size_t count)
-{
-	struct crash_figures f = {0};
-
-	sys_time_limit(sys, TIME_LIMIT);
-	crash_plan_create(sys);
-	sys_mount(sys, "size=256m");
-	crash_try_table(sys, operations, count, &f);
-	sys_unmount(sys);
-	crash_remember();
-	crash_plan_destroy();
-	sys_say("%s: %u operations, %u runs, %u kills (%u runs with two), %u failures; longest "
-		"stall %.0f ms",
-		what, f.operations, f.trials, f.kills, f.doubled, f.failures, f.worst_stall * 1e3);
-	assert_int_equal(f.failures, 0);
-}
-
 static void files(void **state)
 {
-	try_all(*state, "files", crash_files, crash_files_count);
+	crash_run_table(*state, "size=256m", "files", crash_files, crash_files_count);
 }
 
 static void objects(void **state)
 {
-	try_all(*state, "objects", crash_objects, crash_objects_count);
+	crash_run_table(*state, "size=256m", "objects", crash_objects, crash_objects_count);
 }
 
 static void waits(void **state)
 {
-	try_all(*state, "objects to wait on", crash_waits, crash_waits_count);
+	crash_run_table(*state, "size=256m", "objects to wait on", crash_waits, crash_waits_count);
 }
 
 /* What was compiled in and never killed anybody tests nothing. */
