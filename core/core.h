@@ -73,7 +73,7 @@ struct core_user_limits {
 
 struct core_config {
 	int tree_fd;           /* backing area, borrowed for core's life */
-	int notify_fd;         /* inotify instance, borrowed, or -1 */
+	int notify_fd;         /* inotify instance, borrowed; -1: ends are looked for */
 	int state_fd;          /* memfd, borrowed */
 	uint64_t state_offset; /* where core's state begins in it */
 	uint64_t limit; /* size of the tree's file system, for core_usage(); 0: a store's disk */

@@ -29,8 +29,10 @@ int watch_try(struct core *core, struct slot *slot, int fd)
 {
 	int watch;
 
-	if ((slot->flags & SLOT_WATCHED) || core->config.notify_fd < 0)
+	if ((slot->flags & SLOT_WATCHED) || !core->config.data.attach)
 		return 0;
+	if (core->config.notify_fd < 0)
+		return -EMFILE; /* the user has no inotify instance left */
 	watch = sys->watch_add(core->config.notify_fd, fd, IN_CLOSE);
 	if (watch < 0)
 		return watch;

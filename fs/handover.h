@@ -22,7 +22,7 @@ enum {
 	    4, /* memfd: struct handover, then core's state at HANDOVER_STATE_OFFSET */
 	HANDOVER_FD_TREE =
 	    5, /* directory (opened O_RDONLY|O_DIRECTORY): root of the backing area */
-	HANDOVER_FD_NOTIFY = 6,  /* inotify instance, O_NONBLOCK: outlives workers */
+	HANDOVER_FD_NOTIFY = 6,  /* inotify instance, O_NONBLOCK; see HANDOVER_NO_NOTIFY */
 	HANDOVER_FD_CONTROL = 7, /* SOCK_SEQPACKET listening socket of `.control`, O_NONBLOCK */
 	HANDOVER_FD_CHANNEL =
 	    8, /* SOCK_SEQPACKET pair end, to the supervisor (struct channel_message) */
@@ -54,6 +54,7 @@ enum {
 	HANDOVER_ROOTLESS = 1 << 4,   /* mounted by fusermount3; no passthrough */
 	HANDOVER_READ_ONLY = 1 << 5,  /* mounted ro */
 	HANDOVER_HAS_CGROUP = 1 << 6,
+	HANDOVER_NO_NOTIFY = 1 << 7, /* there was no inotify instance to be had */
 };
 
 enum upgrade_state {

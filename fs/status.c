@@ -61,8 +61,9 @@ static json_t *troubles_json(const struct core_usage *u)
 	} rows[] = {
 	    {u->leases_refused, "leases are refused: the end of objects is found by looking "
 				"through /proc"},
-	    {u->watches_lacking, "no inotify watches left (fs.inotify.max_user_watches): the end "
-				 "of objects is found by looking now and then"},
+	    {u->watches_lacking,
+	     "no inotify watches left (fs.inotify.max_user_watches, max_user_instances): the end "
+	     "of objects is found by looking now and then"},
 	    {u->descriptors_lacking, "descriptors ran out (RLIMIT_NOFILE, fs.file-max): "
 				     "everything is opened anew"},
 	};

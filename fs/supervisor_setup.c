@@ -99,6 +99,8 @@ static uint32_t handover_flags(const struct supervisor *s, const struct options 
 		flags |= HANDOVER_ROOTLESS;
 	if (s->cgroup_fd >= 0)
 		flags |= HANDOVER_HAS_CGROUP;
+	if (s->notify_fd < 0)
+		flags |= HANDOVER_NO_NOTIFY;
 	return flags;
 }
 
@@ -141,7 +143,9 @@ static int make_shared(struct supervisor *s)
 		return rc;
 	s->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (s->notify_fd < 0)
-		return -errno;
+		log_warn(
+		    "no inotify instance (%m): until the next mount the ends of views are found "
+		    "by looking now and then; fs.inotify.max_user_instances is too small");
 	s->control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->control_fd < 0)
 		return -errno;

@@ -72,7 +72,7 @@ static int place_stdio(bool foreground)
 }
 
 struct placing {
-	int from, to;
+	int from, to; /* from: -1 for what there is not */
 };
 
 /* Two steps, since a descriptor may sit where another has to go. */
@@ -81,12 +81,14 @@ static int place_all(const struct placing *fixed, size_t count)
 	int aside[8];
 
 	for (size_t i = 0; i < count; i++) {
-		aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
-		if (aside[i] < 0)
+		aside[i] = -1;
+		if (fixed[i].from >= 0)
+			aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
+		if (fixed[i].from >= 0 && aside[i] < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (dup2(aside[i], fixed[i].to) < 0)
+		if (aside[i] >= 0 && dup2(aside[i], fixed[i].to) < 0)
 			return -1;
 	}
 	return 0;
@@ -101,7 +103,7 @@ static int place_fixed(const struct supervisor *s, int channel)
 	    {s->cgroup_fd, HANDOVER_FD_CGROUP},
 	};
 
-	return place_all(fixed, ARRAY_SIZE(fixed) - (s->cgroup_fd < 0));
+	return place_all(fixed, ARRAY_SIZE(fixed));
 }
 
 /* Everything else we have is close-on-exec. */
@@ -147,8 +149,7 @@ static void become_undertaker(struct supervisor *s)
 	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
 
 	default_signals();
-	if (program >= 0 && !place_stdio(s->foreground) &&
-	    !place_all(fixed, ARRAY_SIZE(fixed) - (s->cgroup_fd < 0)))
+	if (program >= 0 && !place_stdio(s->foreground) && !place_all(fixed, ARRAY_SIZE(fixed)))
 		execute(s, program);
 	_exit(EXIT_NOT_EXECUTED);
 }

@@ -108,6 +108,13 @@ static int cgroup_descriptor(const struct handover *h)
 	return h->config.flags & HANDOVER_HAS_CGROUP ? HANDOVER_FD_CGROUP : 0;
 }
 
+static int notify_descriptor(const struct worker *worker)
+{
+	bool none = worker->handover->config.flags & HANDOVER_NO_NOTIFY;
+
+	return worker->passthrough && !none ? HANDOVER_FD_NOTIFY : -1;
+}
+
 static void has_jobs(void *context)
 {
 	struct worker *worker = context;
@@ -134,7 +141,7 @@ static bool start_core(struct worker *worker)
 	struct core_bound_fd *bound = calloc(HANDOVER_MAX_BOUND, sizeof *bound);
 	struct core_config config = {
 	    .tree_fd = HANDOVER_FD_TREE,
-	    .notify_fd = worker->passthrough ? HANDOVER_FD_NOTIFY : -1,
+	    .notify_fd = notify_descriptor(worker),
 	    .state_fd = HANDOVER_FD_STATE,
 	    .state_offset = HANDOVER_STATE_OFFSET,
 	    .limit = h->config.limit,

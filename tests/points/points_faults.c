@@ -13,23 +13,6 @@
 
 enum { RW = PROT_READ | PROT_WRITE, SIZE = 1 << 20, MANY = 24 };
 
-static bool status_says(struct sys *sys, const char *key, const char *words)
-{
-	json_t *status = sys_status(sys), *list = json_object_get(status, key), *one;
-	bool found = false;
-	size_t i;
-
-	json_array_foreach(list, i, one)
-	{
-		char *text = json_dumps(one, JSON_ENCODE_ANY);
-
-		found |= strstr(text, words) != NULL;
-		free(text);
-	}
-	json_decref(status);
-	return found;
-}
-
 static const char *make_temporary(struct sys *sys, const char *name)
 {
 	return object_make(sys, name, WIRE_TEMPORARY | WIRE_SET_SIZE, SIZE, -1);
@@ -83,7 +66,7 @@ static void flush_fails(void **state)
 		faults_set(plan, FAULT_FDATASYNC, errors[i], -1);
 		memset(view, 'a' + (int)i, SIZE);
 		munmap(view, SIZE);
-		WAIT_UNTIL(10, status_says(sys, "failing", strerrorname_np(errors[i])));
+		WAIT_UNTIL(10, sys_status_says(sys, "failing", strerrorname_np(errors[i])));
 		strike_worker(sys);
 		AUTO_CLOSE int handle = -1;
 		WAIT_UNTIL(10, (handle = open(path, O_RDWR | O_CLOEXEC)) >= 0);
@@ -91,7 +74,7 @@ static void flush_fails(void **state)
 			assert_int_equal(fsync(handle), -1);
 			assert_int_equal(errno, errors[i]);
 		}
-		assert_true(status_says(sys, "failing", "/data"));
+		assert_true(sys_status_says(sys, "failing", "/data"));
 		faults_clear(plan);
 		WAIT_UNTIL(20, sys_status_number(sys, "flushes_failing") == 0);
 		char byte = 0;
@@ -178,7 +161,7 @@ static void leases_are_refused(void **state)
 	const char *path = make_temporary(sys, "t");
 	faults_set(plan, FAULT_LEASE, EAGAIN, -1);
 	pid_t pid = start_view(sys, path);
-	WAIT_UNTIL(10, status_says(sys, "troubles", "leases are refused"));
+	WAIT_UNTIL(10, sys_status_says(sys, "troubles", "leases are refused"));
 	assert_true(is_there(path));
 	sys_kill(sys, pid);
 	WAIT_UNTIL(10, !is_there(path));
@@ -203,7 +186,7 @@ static void no_watches_are_left(void **state)
 		snprintf(name, sizeof name, "t%d", i);
 		pids[i] = start_view(sys, make_temporary(sys, name));
 	}
-	assert_true(status_says(sys, "troubles", "inotify"));
+	assert_true(sys_status_says(sys, "troubles", "inotify"));
 	for (int i = 0; i < MANY; i++)
 		sys_kill(sys, pids[i]);
 	for (int i = 0; i < MANY; i++) {
@@ -214,7 +197,7 @@ static void no_watches_are_left(void **state)
 	path = make_temporary(sys, "u");
 	sys_kill(sys, start_view(sys, path));
 	WAIT_UNTIL(10, !is_there(path));
-	assert_false(status_says(sys, "troubles", "inotify"));
+	assert_false(sys_status_says(sys, "troubles", "inotify"));
 	sys_say("%u watches refused", plan->rows[FAULT_WATCH_ADD].hits);
 }
 
@@ -288,7 +271,7 @@ static void no_descriptors_are_left(void **state)
 	sys_say("%u calls refused, %u carried out, %u faults", refused_calls, done_calls,
 		faults_hits(plan));
 	assert_true(refused_calls > 20);
-	assert_true(status_says(sys, "troubles", "descriptors"));
+	assert_true(sys_status_says(sys, "troubles", "descriptors"));
 }
 
 /* What is kept open for speed is closed instead of saying no. */
@@ -311,7 +294,7 @@ static void others_are_closed_instead(void **state)
 	assert_non_null(creator);
 	assert_int_equal(plan->rows[FAULT_OPEN_HANDLE].hits, 1);
 	assert_true(sys_count_fds(sys_worker(sys)) < fds);
-	assert_true(status_says(sys, "troubles", "descriptors"));
+	assert_true(sys_status_says(sys, "troubles", "descriptors"));
 }
 
 /* The last handle's end could not be looked into: it is, when there is memory. */

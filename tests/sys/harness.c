@@ -140,6 +140,23 @@ long long sys_status_number(struct sys *sys, const char *key)
 	return number;
 }
 
+bool sys_status_says(struct sys *sys, const char *key, const char *words)
+{
+	json_t *status = sys_status(sys), *list = json_object_get(status, key), *one;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+	{
+		char *text = json_dumps(one, JSON_ENCODE_ANY);
+
+		found |= strstr(text, words) != NULL;
+		free(text);
+	}
+	json_decref(status);
+	return found;
+}
+
 char *sys_xattr(const char *path, const char *name)
 {
 	char *text = malloc(65537);

@@ -105,6 +105,8 @@ bool sys_passthrough_possible(const char **why_not);
 
 json_t *sys_status(struct sys *sys); /* the whole; json_decref() it */
 long long sys_status_number(struct sys *sys, const char *key);
+/* Has the list `key` something with these words? */
+bool sys_status_says(struct sys *sys, const char *key, const char *words);
 /* Text of an extended attribute of path; malloc'd; NULL with errno. */
 char *sys_xattr(const char *path, const char *name);
 /* The worker as the process table has it: child of the supervisor; 0 while there is none. No

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -94,6 +95,53 @@ static void events_are_lost(void **state)
 		close(handles[i]);
 		free((void *)(uintptr_t)files[i]);
 	}
+}
+
+/* --- inotify instances --- */
+
+enum { INSTANCES = 1000 };
+
+/* In a child: all that its user can have, until it is killed. */
+static int take_instances(void *context)
+{
+	volatile int *taken = context;
+	int count = 0;
+
+	while (count < INSTANCES && inotify_init1(IN_CLOEXEC) >= 0)
+		count++;
+	*taken = count == INSTANCES || errno != EMFILE ? -1 : count;
+	pause();
+	return 0;
+}
+
+/* The mount goes without one, and finds what ended all the same. */
+static void no_instance(void **state)
+{
+	struct sys *sys = *state;
+	volatile int *taken = mmap(NULL, sizeof *taken, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t greedy = sys_fork(sys, take_instances, (void *)(uintptr_t)taken);
+
+	WAIT_UNTIL(10, *taken != 0);
+	if (*taken < 0)
+		sys_skip("more than %d instances can be had, or descriptors end before", INSTANCES);
+	sys_mount(sys, NULL);
+	for (int round = 0; round < 2; round++) {
+		const char *path = object_make(sys, "t", WIRE_TEMPORARY | WIRE_SET_SIZE, SIZE, -1);
+		pid_t pid = sys_fork(sys, hold_view, (void *)(uintptr_t)path);
+
+		WAIT_UNTIL(10, number_xattr(path, "user.mapping.views") == 1 &&
+				   number_xattr(path, "user.mapping.handles") == 0);
+		for (uint64_t quiet = sys_deadline(2); !sys_past(quiet);)
+			;
+		assert_true(is_there(path));
+		sys_kill(sys, pid);
+		WAIT_UNTIL(20, !is_there(path));
+		assert_true(sys_status_says(sys, "troubles", "inotify"));
+		sys_kill_worker(sys);
+	}
+	object_check_service(sys);
+	sys_kill(sys, greedy);
+	munmap((void *)(uintptr_t)taken, sizeof *taken);
 }
 
 /* --- descriptors --- */
@@ -272,9 +320,8 @@ static void full_tmpfs(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    SYS_TEST_PASSTHROUGH(events_are_lost),
-    SYS_TEST_BOTH_MODES(few_descriptors),
-    SYS_TEST_BOTH_MODES(full_ext4),
+    SYS_TEST_PASSTHROUGH(events_are_lost), SYS_TEST_PASSTHROUGH(no_instance),
+    SYS_TEST_BOTH_MODES(few_descriptors),  SYS_TEST_BOTH_MODES(full_ext4),
     SYS_TEST_BOTH_MODES(full_tmpfs),
 };
 
