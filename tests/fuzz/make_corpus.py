@@ -130,6 +130,9 @@ def requests():
           request(FALLOCATE, NEWEST, struct.pack("<QQQII", 0, 0, 100, 0, 0)) +
           request(LSEEK, NEWEST, struct.pack("<QQII", 0, 0, 3, 0)) +
           request(RELEASE, NEWEST, bytes(24)) + request(FORGET, NEWEST, struct.pack("<Q", 1)))
+    write("requests", "read_long", create("a") +
+          request(SETATTR, NEWEST, struct.pack("<IIQQ", 8, 0, 0, 1 << 18) + bytes(64)) +
+          request(READ, NEWEST, struct.pack("<QQIIQII", 0, 0, 200704, 0, 0, 2, 0)))
     write("requests", "attributes", create("a") + setxattr(NEWEST, "user.mapping.lifetime", b"temporary") +
           setxattr(NEWEST, "user.x", b"value") +
           request(GETXATTR, NEWEST, struct.pack("<II", 100, 0) + text("user.mapping.type")) +
