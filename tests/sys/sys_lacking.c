@@ -32,6 +32,20 @@ static int hold_view(void *context)
 	return 0;
 }
 
+/* A view without a handle. A second long the object is looked at by itself, since its handle was
+ * closed; when this returns, only an event, or the lack of events, makes that happen. */
+static pid_t start_lone_view(struct sys *sys, const char *path)
+{
+	pid_t pid = sys_fork(sys, hold_view, (void *)(uintptr_t)path);
+
+	WAIT_UNTIL(10, number_xattr(path, "user.mapping.views") == 1 &&
+			   number_xattr(path, "user.mapping.handles") == 0);
+	for (uint64_t quiet = sys_deadline(2); !sys_past(quiet);)
+		;
+	assert_true(is_there(path));
+	return pid;
+}
+
 /* --- events --- */
 
 static long queue_length(void)
@@ -74,14 +88,7 @@ static void events_are_lost(void **state)
 		handles[i] = open(path, O_RDONLY | O_CLOEXEC);
 	}
 	const char *path = object_make(sys, "t", WIRE_TEMPORARY | WIRE_SET_SIZE, SIZE, -1);
-	pid_t pid = sys_fork(sys, hold_view, (void *)(uintptr_t)path);
-	WAIT_UNTIL(10, number_xattr(path, "user.mapping.views") == 1 &&
-			   number_xattr(path, "user.mapping.handles") == 0);
-	/* A second long it is looked at by itself, since its handle was closed; then only an event
-	 * makes that happen. */
-	for (uint64_t quiet = sys_deadline(2); !sys_past(quiet);)
-		;
-	assert_true(is_there(path));
+	pid_t pid = start_lone_view(sys, path);
 	pid_t worker = sys_worker(sys);
 	assert_true(worker > 0);
 	assert_int_equal(kill(worker, SIGSTOP), 0);
@@ -127,13 +134,8 @@ static void no_instance(void **state)
 	sys_mount(sys, NULL);
 	for (int round = 0; round < 2; round++) {
 		const char *path = object_make(sys, "t", WIRE_TEMPORARY | WIRE_SET_SIZE, SIZE, -1);
-		pid_t pid = sys_fork(sys, hold_view, (void *)(uintptr_t)path);
+		pid_t pid = start_lone_view(sys, path);
 
-		WAIT_UNTIL(10, number_xattr(path, "user.mapping.views") == 1 &&
-				   number_xattr(path, "user.mapping.handles") == 0);
-		for (uint64_t quiet = sys_deadline(2); !sys_past(quiet);)
-			;
-		assert_true(is_there(path));
 		sys_kill(sys, pid);
 		WAIT_UNTIL(20, !is_there(path));
 		assert_true(sys_status_says(sys, "troubles", "inotify"));

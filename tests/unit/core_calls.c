@@ -307,6 +307,14 @@ size_t count_watches(struct fixture *f)
 	return count;
 }
 
+bool stands_in_tree(struct fixture *f, const char *name)
+{
+	char path[NAME_MAX + 8];
+
+	snprintf(path, sizeof path, "tree/%s", name);
+	return faccessat(f->tree_fd, path, F_OK, 0) == 0;
+}
+
 size_t count_orphans(struct fixture *f)
 {
 	int fd = openat(f->tree_fd, "orphans", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

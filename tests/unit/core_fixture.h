@@ -101,6 +101,7 @@ void assert_nothing_left(struct fixture *f);
 
 struct core_usage usage_of(struct fixture *f);
 size_t count_watches(struct fixture *f);
+bool stands_in_tree(struct fixture *f, const char *name);
 size_t count_orphans(struct fixture *f);
 unsigned count_attached(const struct world *world);
 

@@ -8,14 +8,6 @@
 #define ROOT CORE_ROOT_NODE
 #define SIZE (4 * PAGE_BYTES)
 
-static bool stands(struct fixture *f, const char *name)
-{
-	char path[NAME_MAX + 8];
-
-	snprintf(path, sizeof path, "tree/%s", name);
-	return faccessat(f->tree_fd, path, F_OK, 0) == 0;
-}
-
 static uint64_t open_temporary(struct fixture *f, const char *name)
 {
 	uint64_t node = create_open(f, ROOT, name);
@@ -38,9 +30,9 @@ static void ends_with_the_handle(void **state)
 	open_node(f, node, O_RDONLY);
 	release_node(f, node);
 	serve(f, 20);
-	assert_true(stands(f, "temp")); /* one is left */
+	assert_true(stands_in_tree(f, "temp")); /* one is left */
 	release_node(f, node);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 	assert_int_equal(f->world->names_gone, 1);
 	assert_int_equal(f->world->gone_node, node);
 	assert_int_equal(f->world->gone_parent, ROOT);
@@ -76,8 +68,8 @@ static void ends_under_its_new_name(void **state)
 	assert_int_equal(core_rename(f->core, ROOT, "old", ROOT, "new", 0), 0);
 	plain = make_file(f, ROOT, "old"); /* another one, which must stay */
 	release_node(f, node);
-	WAIT_FOR(f, !stands(f, "new"), 1000);
-	assert_true(stands(f, "old"));
+	WAIT_FOR(f, !stands_in_tree(f, "new"), 1000);
+	assert_true(stands_in_tree(f, "old"));
 	assert_int_equal(stat_of(f, plain).st_nlink, 1);
 }
 
@@ -106,7 +98,7 @@ static void permanent_again_stays(void **state)
 	assert_int_equal(set_lifetime(f, node, "permanent"), 0);
 	release_node(f, node);
 	serve(f, 50);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 }
 
 static void default_lifetime(void **state)
@@ -120,11 +112,11 @@ static void default_lifetime(void **state)
 	assert_attribute(f, node, "user.mapping.lifetime", "temporary");
 	make_dir(f, ROOT, "dir"); /* only objects have one */
 	release_node(f, node);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 	serve(f, 20);
-	assert_true(stands(f, "dir"));
+	assert_true(stands_in_tree(f, "dir"));
 	forget_node(f, make_file(f, ROOT, "unused"), 1);
-	assert_true(stands(f, "unused")); /* it has had no handle yet */
+	assert_true(stands_in_tree(f, "unused")); /* it has had no handle yet */
 }
 
 static void view_keeps_it(void **state)
@@ -135,9 +127,9 @@ static void view_keeps_it(void **state)
 
 	release_node(f, node);
 	serve(f, 100);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 500);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 500);
 	assert_int_equal(usage_of(f).committed, 0);
 	forget_node(f, node, 1);
 	assert_nothing_left(f);
@@ -151,9 +143,9 @@ static void handle_elsewhere_keeps_it(void **state)
 
 	release_node(f, node);
 	serve(f, 100);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(holder);
-	WAIT_FOR(f, !stands(f, "temp"), 500);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 500);
 }
 
 /* While it waits for a view to go, it sleeps. */
@@ -171,7 +163,7 @@ static void waits_without_work(void **state)
 	serve(f, 500);
 	assert_true(calls_of(f, FAULT_LEASE) - before < 8);
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 500);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 500);
 }
 
 /* FORGET overtakes the event of the last view. */
@@ -185,7 +177,7 @@ static void forgotten_before_the_event(void **state)
 	serve(f, 20);
 	end_process(viewer);
 	forget_node(f, node, 1);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 	assert_nothing_left(f);
 }
 
@@ -200,9 +192,9 @@ static void made_temporary_while_only_a_view_is_left(void **state)
 	release_node(f, node);
 	assert_int_equal(set_lifetime(f, node, "temporary"), 0);
 	serve(f, 50);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 1500);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1500);
 }
 
 static void lease_refused_for_a_while(void **state)
@@ -212,8 +204,8 @@ static void lease_refused_for_a_while(void **state)
 
 	fail_call(f, FAULT_LEASE, -EAGAIN, 5);
 	release_node(f, node);
-	assert_true(stands(f, "temp"));
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	assert_true(stands_in_tree(f, "temp"));
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 }
 
 /* No lease on anything: /proc says it. */
@@ -227,9 +219,9 @@ static void lease_refused_for_ever(void **state)
 	release_node(f, node);
 	WAIT_FOR(f, usage_of(f).leases_refused, 2000);
 	serve(f, 300);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 5000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 5000);
 	forget_node(f, node, 1);
 	assert_nothing_left(f);
 }
@@ -243,7 +235,7 @@ static void lease_refused_and_forgotten(void **state)
 	fail_call(f, FAULT_LEASE, -EAGAIN, -1);
 	release_node(f, node);
 	forget_node(f, node, 1);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 	assert_nothing_left(f);
 }
 
@@ -258,9 +250,9 @@ static void no_watch_no_matter(void **state)
 	viewer = view_of(f, node);
 	release_node(f, node);
 	serve(f, 2000);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 2000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 2000);
 }
 
 static void opened_again_in_time(void **state)
@@ -272,9 +264,9 @@ static void opened_again_in_time(void **state)
 	release_node(f, node);
 	open_node(f, node, O_RDWR);
 	serve(f, 700);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	release_node(f, node);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 }
 
 static void unlinked_temporary(void **state)
@@ -307,7 +299,7 @@ static void view_ends_while_nobody_works(void **state)
 	while (read(f->config.notify_fd, buffer, sizeof buffer) > 0)
 		;
 	assert_int_equal(fixture_start(f), 0);
-	WAIT_FOR(f, !stands(f, "temp"), 1000);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 1000);
 	forget_node(f, node, 1);
 	assert_nothing_left(f);
 }
@@ -321,9 +313,9 @@ static void view_outlives_the_worker(void **state)
 	release_node(f, node);
 	fixture_restart(f);
 	serve(f, 100);
-	assert_true(stands(f, "temp"));
+	assert_true(stands_in_tree(f, "temp"));
 	end_process(viewer);
-	WAIT_FOR(f, !stands(f, "temp"), 500);
+	WAIT_FOR(f, !stands_in_tree(f, "temp"), 500);
 	forget_node(f, node, 1);
 	assert_nothing_left(f);
 }

@@ -6,14 +6,6 @@
 #define ROOT CORE_ROOT_NODE
 #define SIZE (4 * PAGE_BYTES)
 
-static bool stands(struct fixture *f, const char *name)
-{
-	char path[NAME_MAX + 8];
-
-	snprintf(path, sizeof path, "tree/%s", name);
-	return faccessat(f->tree_fd, path, F_OK, 0) == 0;
-}
-
 static uint64_t open_bound_to_handle(struct fixture *f, const char *name)
 {
 	uint64_t node = create_open(f, ROOT, name);
@@ -57,9 +49,9 @@ static void name_goes_with_the_handle(void **state)
 	open_node(f, node, O_RDONLY);
 	release_node(f, node);
 	serve(f, 20);
-	assert_true(stands(f, "bound")); /* one is left */
+	assert_true(stands_in_tree(f, "bound")); /* one is left */
 	release_node(f, node);
-	assert_false(stands(f, "bound")); /* at once: what is asked next is answered next */
+	assert_false(stands_in_tree(f, "bound")); /* at once: what is asked next is answered next */
 	assert_int_equal(f->world->names_gone, 1);
 	assert_int_equal(f->world->gone_node, node);
 	assert_int_equal(f->world->gone_parent, ROOT);
@@ -77,7 +69,7 @@ static void pages_go_with_the_view(void **state)
 	pid_t viewer = view_of(f, node);
 
 	release_node(f, node);
-	assert_false(stands(f, "bound"));
+	assert_false(stands_in_tree(f, "bound"));
 	serve(f, 50);
 	assert_int_equal(usage_of(f).committed, SIZE);
 	assert_int_equal(f->world->unused, 0);
@@ -89,11 +81,11 @@ static void pages_go_with_the_view(void **state)
 	WAIT_FOR(f, usage_of(f).committed == SIZE, 1000);
 	assert_int_equal(f->world->unused, 1);
 	assert_int_equal(f->world->names_gone, 1);
-	assert_true(stands(f, "bound")); /* the new one's */
+	assert_true(stands_in_tree(f, "bound")); /* the new one's */
 	assert_int_equal(try_open(f, next), 0);
 	release_node(f, next);
 	release_node(f, next);
-	assert_false(stands(f, "bound"));
+	assert_false(stands_in_tree(f, "bound"));
 	WAIT_FOR(f, usage_of(f).committed == 0, 1000);
 	forget_node(f, node, 1);
 	forget_node(f, next, 1);
@@ -119,7 +111,7 @@ static void ended_is_stale(void **state)
 			 -ESTALE);
 	begin_request(f);
 	assert_int_equal(core_link(f->core, node, ROOT, "again", &e), -ESTALE);
-	assert_false(stands(f, "again"));
+	assert_false(stands_in_tree(f, "again"));
 	end_process(viewer);
 	WAIT_FOR(f, usage_of(f).committed == 0, 1000);
 	assert_int_equal(try_open(f, node), -ESTALE);
@@ -156,7 +148,7 @@ static void unlinked_before(void **state)
 	assert_int_equal(f->world->names_gone, 0);
 	end_process(viewer);
 	WAIT_FOR(f, usage_of(f).committed == 0, 2500);
-	assert_true(stands(f, "bound"));
+	assert_true(stands_in_tree(f, "bound"));
 	forget_node(f, node, 1);
 	unlink_name(f, ROOT, "bound");
 }
@@ -171,8 +163,8 @@ static void renamed_in_between(void **state)
 	assert_int_equal(core_rename(f->core, ROOT, "old", dir, "new", 0), 0);
 	make_file(f, ROOT, "old");
 	release_node(f, node);
-	assert_false(stands(f, "dir/new"));
-	assert_true(stands(f, "old"));
+	assert_false(stands_in_tree(f, "dir/new"));
+	assert_true(stands_in_tree(f, "old"));
 	assert_int_equal(f->world->gone_parent, dir);
 	assert_string_equal(f->world->gone_name, "new");
 	end_process(viewer);
@@ -191,7 +183,7 @@ static void file_backed(void **state)
 	open_node(f, node, O_RDWR);
 	f->world->hold_data = 1;
 	release_node(f, node);
-	assert_false(stands(f, "bound"));
+	assert_false(stands_in_tree(f, "bound"));
 	serve(f, 50);
 	assert_int_equal(usage_of(f).flushes, 0);
 	assert_int_equal(usage_of(f).bound, 1); /* kept for the flush */
@@ -228,9 +220,9 @@ static void release_comes_after_the_view(void **state)
 
 	open_node(f, node, O_RDONLY);
 	release_node(f, node);
-	assert_true(stands(f, "bound"));
+	assert_true(stands_in_tree(f, "bound"));
 	release_node(f, node);
-	assert_false(stands(f, "bound"));
+	assert_false(stands_in_tree(f, "bound"));
 	assert_int_equal(f->world->names_gone, 1);
 	assert_int_equal(usage_of(f).committed, 0);
 	forget_node(f, node, 1);
@@ -249,10 +241,10 @@ static void nobody_holds_it(void **state)
 	serve(f, 50);
 	fixture_restart(f); /* who takes over sees nothing to end */
 	serve(f, 50);
-	assert_true(stands(f, "file"));
+	assert_true(stands_in_tree(f, "file"));
 	open_node(f, node, O_RDONLY);
 	release_node(f, node);
-	assert_false(stands(f, "file"));
+	assert_false(stands_in_tree(f, "file"));
 }
 
 static void only_a_view_is_left(void **state)
@@ -269,7 +261,7 @@ static void only_a_view_is_left(void **state)
 	open_node(f, node, O_RDONLY);
 	assert_int_equal(set_lifetime(f, node, "handle"), 0);
 	release_node(f, node);
-	assert_false(stands(f, "file"));
+	assert_false(stands_in_tree(f, "file"));
 	end_process(viewer);
 	WAIT_FOR(f, usage_of(f).committed == 0, 1000);
 }
@@ -282,7 +274,7 @@ static void made_permanent_again(void **state)
 	assert_int_equal(set_lifetime(f, node, "permanent"), 0);
 	release_node(f, node);
 	serve(f, 50);
-	assert_true(stands(f, "file"));
+	assert_true(stands_in_tree(f, "file"));
 }
 
 /* A file's stores are not left behind when its object stops waiting for its last view. */
@@ -301,7 +293,7 @@ static void flushed_when_set_with_nobody(void **state)
 	assert_int_equal(set_lifetime(f, node, "temporary"), 0);
 	WAIT_FOR(f, usage_of(f).flushes == 1, 1000);
 	serve(f, 100);
-	assert_true(stands(f, "bound"));
+	assert_true(stands_in_tree(f, "bound"));
 }
 
 /* --- by directory --- */
@@ -335,7 +327,7 @@ static void directories_give_it(void **state)
 	assert_attribute(f, in_sub, "user.mapping.lifetime", "handle");
 	assert_attribute(f, create_open(f, dir, "next"), "user.mapping.lifetime", "temporary");
 	release_node(f, in_sub);
-	assert_false(stands(f, "dir/sub/file"));
+	assert_false(stands_in_tree(f, "dir/sub/file"));
 }
 
 static int clear(struct fixture *f, uint64_t node, uid_t uid)
@@ -422,15 +414,15 @@ static void waitables_end_with_the_handle(void **state)
 
 		assert_attribute(f, node, "user.mapping.lifetime", core_lifetime_name(l));
 		serve(f, 20);
-		assert_true(stands(f, "event")); /* nobody held it yet */
+		assert_true(stands_in_tree(f, "event")); /* nobody held it yet */
 		first = open_event(f, node);
 		second = open_event(f, node);
 		begin_request(f);
 		core_release(f->core, node, first);
-		assert_true(stands(f, "event"));
+		assert_true(stands_in_tree(f, "event"));
 		begin_request(f);
 		core_release(f->core, node, second);
-		assert_int_equal(stands(f, "event"), l == CORE_PERMANENT);
+		assert_int_equal(stands_in_tree(f, "event"), l == CORE_PERMANENT);
 		if (l == CORE_PERMANENT)
 			unlink_name(f, ROOT, "event");
 		assert_int_equal(try_lookup(f, ROOT, "event", &e), -ENOENT);
