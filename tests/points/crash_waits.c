@@ -110,14 +110,16 @@ static long add_and_close(struct world *w, char *text)
 	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
 	int job = openat(w->dir, "a", O_RDWR | O_CLOEXEC), rc;
 
-	(void)text;
 	if (job < 0)
 		return -(long)errno;
 	rc = mapping_job_add(job, w->child, NULL);
 	close(job);
 	if (rc < 0)
 		return rc;
-	return poll(&ended, 1, 20000) == 1 ? 0 : -ETIME;
+	if (poll(&ended, 1, 20000) != 1)
+		return -ETIME;
+	w->fds[0] = openat(w->dir, "a", O_RDWR | O_CLOEXEC);
+	return w->fds[0] < 0 ? -(long)errno : take(w, text);
 }
 
 const struct crash_operation crash_waits[] = {
@@ -156,7 +158,8 @@ const struct crash_operation crash_waits[] = {
     CRASH_ROW("job: add", "job a; open a; child", add_child, 0),
     CRASH_ROW("job: add and kill", "job a; open a; child", add_and_kill, 0,
 	      .expected_text = "signaled\n"),
-    CRASH_ROW("job: add and close, kill on close", "job a kill; child", add_and_close, 0),
+    CRASH_ROW("job: add and close, kill on close", "job a kill; child", add_and_close, 0,
+	      .expected_text = "signaled\n"),
     CRASH_ROW("several: take any", "semaphore a 0 9; semaphore b 3 9; open a; open b", take_any, 0,
 	      .expected_text = "1"),
     CRASH_ROW("several: take all", "semaphore a 2 9; event b set; open a; open b", take_all, 0,
