@@ -71,12 +71,13 @@ static int set_user_size(struct options *o, const char *value)
 	return 0;
 }
 
-static int set_count(const char *value, uint64_t max, int64_t *out)
+/* A number and nothing behind it. */
+static int parse_number(const char *value, int base, uint64_t max, int64_t *out)
 {
 	uint64_t number;
 	char *end;
 
-	if (parse_unsigned(value, 10, max, &number, &end) || *end)
+	if (parse_unsigned(value, base, max, &number, &end) || *end)
 		return -EINVAL;
 	*out = (int64_t)number;
 	return 0;
@@ -84,17 +85,17 @@ static int set_count(const char *value, uint64_t max, int64_t *out)
 
 static int set_user_objects(struct options *o, const char *value)
 {
-	return set_count(value, INT64_MAX, &o->user_objects);
+	return parse_number(value, 10, INT64_MAX, &o->user_objects);
 }
 
 static int set_user_waits(struct options *o, const char *value)
 {
-	return set_count(value, INT32_MAX, &o->user_waits);
+	return parse_number(value, 10, INT32_MAX, &o->user_waits);
 }
 
 static int set_user_connections(struct options *o, const char *value)
 {
-	return set_count(value, INT32_MAX, &o->user_connections);
+	return parse_number(value, 10, INT32_MAX, &o->user_connections);
 }
 
 static int set_choice(const char *value, const char *const *names, size_t count, int *out)
@@ -119,13 +120,7 @@ static int set_store(struct options *o, const char *value)
 
 static int set_root_mode(struct options *o, const char *value)
 {
-	uint64_t mode;
-	char *end;
-
-	if (parse_unsigned(value, 8, 07777, &mode, &end) || *end)
-		return -EINVAL;
-	o->root_mode = (int64_t)mode;
-	return 0;
+	return parse_number(value, 8, 07777, &o->root_mode);
 }
 
 static int set_mode(struct options *o, const char *value)
@@ -177,30 +172,26 @@ static int set_confine(struct options *o, const char *value)
 static int set_uid(struct options *o, const char *value)
 {
 	const struct passwd *entry;
-	uint64_t number;
-	char *end;
 
-	if (!parse_unsigned(value, 10, UINT32_MAX - 1, &number, &end) && !*end)
-		o->uid = (int64_t)number;
-	else if ((entry = getpwnam(value)))
-		o->uid = entry->pw_uid;
-	else
+	if (!parse_number(value, 10, UINT32_MAX - 1, &o->uid))
+		return 0;
+	entry = getpwnam(value);
+	if (!entry)
 		return -EINVAL;
+	o->uid = entry->pw_uid;
 	return 0;
 }
 
 static int set_gid(struct options *o, const char *value)
 {
 	const struct group *entry;
-	uint64_t number;
-	char *end;
 
-	if (!parse_unsigned(value, 10, UINT32_MAX - 1, &number, &end) && !*end)
-		o->gid = (int64_t)number;
-	else if ((entry = getgrnam(value)))
-		o->gid = entry->gr_gid;
-	else
+	if (!parse_number(value, 10, UINT32_MAX - 1, &o->gid))
+		return 0;
+	entry = getgrnam(value);
+	if (!entry)
 		return -EINVAL;
+	o->gid = entry->gr_gid;
 	return 0;
 }
 
@@ -220,10 +211,9 @@ static int set_noallow_other(struct options *o, const char *value)
 
 static int set_poll(struct options *o, const char *value)
 {
-	uint64_t number;
-	char *end;
+	int64_t number;
 
-	if (parse_unsigned(value, 10, 1000000, &number, &end) || *end)
+	if (parse_number(value, 10, 1000000, &number))
 		return -EINVAL;
 	o->poll_usec = (uint32_t)number;
 	return 0;

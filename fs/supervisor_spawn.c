@@ -72,8 +72,14 @@ static int place_stdio(bool foreground)
 }
 
 struct placing {
-	int from, to; /* from: -1 for what there is not */
+	int from, to;
+	bool may_lack; /* from can be -1 */
 };
+
+static bool is_lacking(const struct placing *placing)
+{
+	return placing->may_lack && placing->from < 0;
+}
 
 /* Two steps, since a descriptor may sit where another has to go. */
 static int place_all(const struct placing *fixed, size_t count)
@@ -81,14 +87,12 @@ static int place_all(const struct placing *fixed, size_t count)
 	int aside[8];
 
 	for (size_t i = 0; i < count; i++) {
-		aside[i] = -1;
-		if (fixed[i].from >= 0)
-			aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
-		if (fixed[i].from >= 0 && aside[i] < 0)
+		aside[i] = fcntl(fixed[i].from, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
+		if (aside[i] < 0 && !is_lacking(&fixed[i]))
 			return -1;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (aside[i] >= 0 && dup2(aside[i], fixed[i].to) < 0)
+		if (!is_lacking(&fixed[i]) && dup2(aside[i], fixed[i].to) < 0)
 			return -1;
 	}
 	return 0;
@@ -97,10 +101,13 @@ static int place_all(const struct placing *fixed, size_t count)
 static int place_fixed(const struct supervisor *s, int channel)
 {
 	const struct placing fixed[] = {
-	    {s->mount.fuse_fd, HANDOVER_FD_FUSE},   {s->state_fd, HANDOVER_FD_STATE},
-	    {s->backing.tree_fd, HANDOVER_FD_TREE}, {s->notify_fd, HANDOVER_FD_NOTIFY},
-	    {s->control_fd, HANDOVER_FD_CONTROL},   {channel, HANDOVER_FD_CHANNEL},
-	    {s->cgroup_fd, HANDOVER_FD_CGROUP},
+	    {s->mount.fuse_fd, HANDOVER_FD_FUSE, false},
+	    {s->state_fd, HANDOVER_FD_STATE, false},
+	    {s->backing.tree_fd, HANDOVER_FD_TREE, false},
+	    {s->notify_fd, HANDOVER_FD_NOTIFY, s->shared->config.flags & HANDOVER_NO_NOTIFY},
+	    {s->control_fd, HANDOVER_FD_CONTROL, false},
+	    {channel, HANDOVER_FD_CHANNEL, false},
+	    {s->cgroup_fd, HANDOVER_FD_CGROUP, true},
 	};
 
 	return place_all(fixed, ARRAY_SIZE(fixed));
@@ -144,8 +151,8 @@ static void become_worker(struct supervisor *s, int channel)
 
 static void become_undertaker(struct supervisor *s)
 {
-	const struct placing fixed[] = {{s->state_fd, HANDOVER_FD_STATE},
-					{s->cgroup_fd, HANDOVER_FD_CGROUP}};
+	const struct placing fixed[] = {{s->state_fd, HANDOVER_FD_STATE, false},
+					{s->cgroup_fd, HANDOVER_FD_CGROUP, true}};
 	int program = fcntl(s->exec_fd, F_DUPFD_CLOEXEC, HANDOVER_FD_FIRST_BOUND);
 
 	default_signals();
