@@ -124,12 +124,9 @@ static bool fill(struct chaos *chaos)
 {
 	unsigned m = pick(soak->mounts);
 
-	if (soak->common[m].store)
-		return false;
-	if (chaos->filler[m] > 0 && soak->common[m].filling % 2)
-		return false;
-	chaos->filler[m] = filler_start(&soak->common[m]);
-	return chaos->filler[m] > 0;
+	(void)chaos;
+	return !soak->common[m].store && soak->common[m].filling % 2 == 0 &&
+	       filler_start(&soak->common[m]);
 }
 
 /* --- programs --- */
@@ -222,14 +219,13 @@ void chaos_once(struct chaos *chaos)
 	deeds[i].times += deeds[i].run(chaos);
 }
 
-void chaos_settle(struct chaos *chaos)
+void chaos_settle(void)
 {
 	chaos_thaw(true);
 	faults_end();
 	for (unsigned m = 0; m < soak->mounts; m++) {
-		while (chaos->filler[m] > 0 && soak->common[m].filling % 2)
+		while (soak->common[m].filling % 2)
 			usleep(5000);
-		chaos->filler[m] = 0;
 	}
 }
 

@@ -9,14 +9,13 @@ struct chaos {
 	bool calm;              /* no worker, supervisor or standby is killed */
 	bool kill_supervisor;   /* allowed */
 	const char *fault_plan; /* program to be run with a mount point: injects a fault; or NULL */
-	pid_t filler[SOAK_MOUNTS];
 };
 
 /* Finds out what there is: mapctl upgrade. */
 void chaos_prepare(struct chaos *chaos);
-void chaos_once(struct chaos *chaos);   /* one deed, chosen at random */
-void chaos_thaw(bool all);              /* frozen clients whose time has come go on */
-void chaos_settle(struct chaos *chaos); /* all that is under way ends */
+void chaos_once(struct chaos *chaos); /* one deed, chosen at random */
+void chaos_thaw(bool all);            /* frozen clients whose time has come go on */
+void chaos_settle(void);              /* all that is under way ends */
 
 /* faults.c: in a build with MAPPINGFS_TEST_POINTS, whose daemons fail on order; else they do
  * nothing. */

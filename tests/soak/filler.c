@@ -33,7 +33,7 @@ static bool has_room(const char *path)
 	return statvfs(path, &st) == 0 && st.f_bavail > st.f_blocks / 4;
 }
 
-pid_t filler_start(struct common *common)
+bool filler_start(struct common *common)
 {
 	pid_t parent = getpid(), pid;
 	char path[SOAK_PATH + 32];
@@ -44,7 +44,7 @@ pid_t filler_start(struct common *common)
 	if (pid < 0)
 		common->filling--;
 	if (pid != 0)
-		return pid;
+		return pid > 0;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);

@@ -23,6 +23,6 @@ pid_t watchdog_start(void);
 void watchdog_stop(pid_t pid);
 
 /* filler.c: a process that takes all the room of a mount for a moment */
-pid_t filler_start(struct common *common);
+bool filler_start(struct common *common);
 
 #endif

@@ -122,7 +122,7 @@ void round_run(const struct round *round, struct chaos *chaos)
 		chaos_thaw(false);
 		chaos_once(chaos);
 	}
-	chaos_settle(chaos);
+	chaos_settle();
 	loads_stop();
 	loads_orphans_gone(round->watchdog);
 	check_all(chaos->mounts);

@@ -174,7 +174,7 @@ pid_t sys_start(struct sys *sys, int *input, int *output, const char *format, ..
 
 long long sys_worker_memory(struct sys *sys)
 {
-	long long kilobytes = -1, sum = 0;
+	long long kilobytes, sum = 0;
 	char path[64], line[200];
 	FILE *file;
 

@@ -1,11 +1,6 @@
 /* The worker is killed hundreds of times under a mixed load of several processes: no caller sees an
  * error, nothing is lost, done twice or leaked. */
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/sys/leaks.h"
 #include "tests/sys/objects.h"
